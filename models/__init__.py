@@ -1,0 +1,1 @@
+"""Keras models: pictures in, versions out (architectures, data, training, calibration, registry)."""
