@@ -101,8 +101,8 @@ def read_picture(
             _check_size(image, limits or PictureLimits())
             note = _note(image)
             _draft(image, size)
+            image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
             turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-            image.load()
             flat = _without_alpha(_eight_bit(image), mode)
             upright = flat if turn is None else flat.transpose(turn)
             fitted = RESIZE_POLICIES[resize](upright, size)
