@@ -1,0 +1,86 @@
+"""The server process: settings in, a listening server until its parent goes or a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import warnings
+
+from server import settings as settings_table
+from server.errors import SettingsError
+from server.settings import Settings
+
+EXIT_SETTINGS = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the server; the exit status is 2 when the settings stop the start."""
+    parser = argparse.ArgumentParser(prog="python -m server")
+    settings_table.add_arguments(parser)
+    parser.add_argument("--parent-pipe", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    try:
+        settings = settings_table.from_arguments(arguments).with_checked_folders()
+        set_up_logging(settings)
+        serve(settings, has_parent=arguments.parent_pipe)
+    except SettingsError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EXIT_SETTINGS
+    return 0
+
+
+def set_up_logging(settings: Settings) -> None:
+    """One line an event on stderr; waitress's queue warnings say nothing that /metrics does not."""
+    logging.basicConfig(level=logging.DEBUG if settings.verbose else logging.INFO, stream=sys.stderr,
+                        format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    logging.getLogger("PIL").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    warnings.simplefilter("default")
+
+
+def serve(settings: Settings, *, has_parent: bool) -> None:
+    """Serve until the parent's pipe closes, or SIGTERM or Ctrl-C comes."""
+    from server.app import create_app, create_http_server
+    from server.service import Service, state_folder
+
+    with state_folder(settings.state):
+        service = Service(settings)
+        try:
+            http = create_http_server(create_app(service), service)
+        except OSError as exc:
+            service.close()
+            raise SettingsError(f"port {settings.port} on {settings.host} cannot be used ({exc.strerror}): stop what"
+                                " uses it, or name another with --port.") from exc
+        stop = threading.Event()
+        _stop_on_signals(stop, has_parent=has_parent)
+        service.start()
+        thread = threading.Thread(target=http.run, name="http", daemon=True)
+        thread.start()
+        while not stop.wait(1.0):  # in steps: on Windows a plain wait() would not let signals through
+            pass
+        http.close()
+        service.close()
+
+
+def _stop_on_signals(stop: threading.Event, *, has_parent: bool) -> None:
+    """Set `stop` on SIGTERM, on Ctrl-C, and, with a parent, when the pipe on stdin ends because the parent is gone."""
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if not has_parent:
+        signal.signal(signal.SIGINT, lambda *_: stop.set())
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole console: the parent decides
+    threading.Thread(target=_watch_parent, args=(stop,), name="parent", daemon=True).start()
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    stop.set()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

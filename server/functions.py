@@ -1,0 +1,153 @@
+"""The function table: what each function of the contract means, for TabPy and for whoever asks the server itself.
+
+Names and parameter names are public and never change. TabPy's forwarders are made from this table, so a function works
+everywhere or nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.errors import BadRequestError, UnknownError, UnprocessableError
+
+TABLE_FIELDS = ("label", "confidence", "margin", "entropy", "status", "note", "model")
+"""The columns of `image_table`, besides the path itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One row of the table. `required` parameters come first; `returns` is a JSON type; `example` one row's answer."""
+
+    name: str
+    required: tuple[str, ...]
+    returns: str
+    description: str
+    example: Any
+    has_model: bool = True
+
+    @property
+    def field(self) -> str:
+        """The field it answers with."""
+        return self.name.removeprefix("image_")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All parameter names in order; `refresh` is accepted and ignored, so that Tableau can force a new request."""
+        return (*self.required, *(("model",) if self.has_model else ()), "refresh")
+
+    def describe(self) -> dict[str, Any]:
+        """The row of `/v1/functions`."""
+        return {"name": self.name, "parameters": list(self.parameters), "required": list(self.required),
+                "returns": self.returns, "description": self.description, "example": self.example}
+
+
+def _table(*rows: Function) -> dict[str, Function]:
+    table: dict[str, Function] = {}
+    for row in rows:
+        if row.name in table:
+            raise ValueError(f"{row.name} stands in the table twice")
+        table[row.name] = row
+    return table
+
+
+FUNCTIONS = _table(
+    Function("image_label", ("paths",), "string", "The most probable class of each picture.", "cat"),
+    Function("image_confidence", ("paths",), "number", "The calibrated probability of the label, 0 to 1.", 0.93),
+    Function("image_label_at", ("paths", "rank"), "string", "The class at a rank: 1 is the most probable.", "dog"),
+    Function("image_confidence_at", ("paths", "rank"), "number", "The probability of the class at a rank.", 0.05),
+    Function("image_probability", ("paths", "label"), "number", "The probability of the class named.", 0.05),
+    Function("image_margin", ("paths",), "number", "First minus second probability, 0 to 1: low is undecided.", 0.88),
+    Function("image_entropy", ("paths",), "number", "Entropy over log C, 0 to 1: high is undecided.", 0.21),
+    Function("image_needs_review", ("paths", "threshold"), "boolean",
+             "True where the confidence is below the threshold or there is no answer.", False),
+    Function("image_embedding", ("paths",), "string",
+             "The picture as a JSON array of numbers; at most 1000 rows a request.", "[0.12,0.0,1.5]"),
+    Function("image_status", ("paths",), "string", "ok, pending, or why there is no answer.", "ok"),
+    Function("image_note", ("paths",), "string", "A remark, such as: first frame of an animation.", None),
+    Function("image_table", ("paths",), "object",
+             "Every column at once, for Table Extensions and Prep: " + ", ".join(("path", *TABLE_FIELDS)) + ".",
+             {"path": ["a.png"], "label": ["cat"], "confidence": [0.93], "status": ["ok"]}),
+)
+"""Function name -> row. Only what works stands here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function with the arguments of one request; `is_scalar` when `paths` was a single value."""
+
+    function: Function
+    paths: list[str | None]
+    model: str | None
+    arguments: Mapping[str, Any]
+    is_scalar: bool
+
+
+def parse_call(name: str, data: object) -> Call:
+    """A call from the `data` of a request: arguments by name, or a list of them in order.
+
+    Raises:
+        UnknownError: there is no such function.
+        BadRequestError, UnprocessableError: the arguments do not fit it.
+    """
+    if name not in FUNCTIONS:
+        raise UnknownError("unknown_function", f"there is no function {name!r}",
+                           f"functions are {', '.join(FUNCTIONS)}")
+    function = FUNCTIONS[name]
+    arguments = _by_name(function, data)
+    paths = arguments.pop("paths")
+    is_scalar = not isinstance(paths, list)
+    column = path_column([paths] if is_scalar else paths)
+    arguments.pop("refresh", None)
+    model = single(arguments.pop("model", None), "model")
+    for key, value in arguments.items():
+        if isinstance(value, list) and len(value) not in (1, len(column)):
+            raise UnprocessableError("lengths_differ", f"{key} has {len(value)} values, paths has {len(column)}",
+                                     "send one value, or one a row")
+    return Call(function, column, model, arguments, is_scalar)
+
+
+def _by_name(function: Function, data: object) -> dict[str, Any]:
+    if isinstance(data, list):
+        if len(data) > len(function.parameters):
+            raise UnprocessableError("too_many_arguments", f"{function.name} takes {len(function.parameters)} arguments"
+                                     f" ({', '.join(function.parameters)}), received {len(data)}")
+        data = dict(zip(function.parameters, data, strict=False))
+    if not isinstance(data, dict):
+        raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "data is an object or a list")
+    unknown = [key for key in data if key not in function.parameters]
+    if unknown:
+        raise UnprocessableError("unknown_argument", f"{function.name} has no argument {unknown[0]!r}",
+                                 f"its arguments are {', '.join(function.parameters)}")
+    missing = [key for key in function.required if key not in data]
+    if missing:
+        raise UnprocessableError("missing_argument", f"{function.name} needs {missing[0]!r}",
+                                 f"its arguments are {', '.join(function.parameters)}")
+    return dict(data)
+
+
+def path_column(values: object) -> list[str | None]:
+    """The column of path texts; numbers are taken as text, anything nested is refused (UnprocessableError)."""
+    if not isinstance(values, list):
+        raise BadRequestError("no_paths", "expected paths as a list of text or null")
+    kinds = set(map(type, values))
+    if kinds <= {str, type(None)}:
+        return values
+    if kinds & {list, dict}:
+        raise UnprocessableError("bad_path", "a path is a list or an object; expected text or null")
+    return [value if value is None else str(value) for value in values]
+
+
+def single(value: object, name: str) -> str | None:
+    """The one text in `value`, which may be a list that repeats it, as Tableau's parameters do; None for none."""
+    values = {item for item in (value if isinstance(value, list) else [value]) if item not in (None, "")}
+    if len(values) > 1:
+        raise UnprocessableError("several_values", f"{name} has {len(values)} different values in one request",
+                                 f"use one {name} a view")
+    if not values:
+        return None
+    text = values.pop()
+    if not isinstance(text, str):
+        raise UnprocessableError("bad_value", f"{name} is {type(text).__name__}; expected text")
+    return text

@@ -1,0 +1,34 @@
+"""What the server counts and times, in Prometheus's form."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
+
+
+class Metrics:
+    """One registry of the server's own, so that two servers in one process (tests) do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("pixfield_requests", "requests by endpoint and HTTP status", ["endpoint", "status"],
+                                registry=self.registry)
+        self.latency = Histogram("pixfield_request_seconds", "time from arrival to answer", ["endpoint"],
+                                 buckets=_SECONDS, registry=self.registry)
+        self.rows = Counter("pixfield_rows", "rows answered, by status", ["status"], registry=self.registry)
+        self.hits = Counter("pixfield_hits", "rows answered from memory or the store", registry=self.registry)
+        self.misses = Counter("pixfield_misses", "rows that had to wait for a picture", registry=self.registry)
+        self.queue = Gauge("pixfield_queue_rows", "pictures on their way", ["model"], registry=self.registry)
+        self.batches = Histogram("pixfield_batch_size", "pictures the model saw at once", ["model"],
+                                 buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=self.registry)
+        self.decode = Histogram("pixfield_decode_seconds", "time to read and decode one picture", buckets=_SECONDS,
+                                registry=self.registry)
+        self.engine = Histogram("pixfield_engine_seconds", "time of one batch in the model", ["model"],
+                                buckets=_SECONDS, registry=self.registry)
+        self.inferences = Counter("pixfield_inferences", "pictures the model was asked for", ["model"],
+                                  registry=self.registry)
+
+    def render(self) -> bytes:
+        """The text of `/metrics`."""
+        return bytes(generate_latest(self.registry))

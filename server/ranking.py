@@ -1,0 +1,56 @@
+"""A model's answer in its stored form: class indices by falling probability, and the probabilities as float16.
+
+Everything an analyst asks for (label, margin, entropy, ...) is computed from this form, whether the answer is a second
+or a year old, so the same picture always gets the same value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FULL_UP_TO = 128
+"""Up to this many classes all probabilities are kept; beyond it the top 32, and the rest counts as spread evenly."""
+TOP = 32
+
+
+def kept_ranks(classes: int) -> int:
+    """How many ranks are kept of `classes`."""
+    return classes if classes <= FULL_UP_TO else TOP
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """Answers for N pictures: `order` uint16 (N, K), classes by falling probability; `probabilities` float16 (N, K)."""
+
+    order: NDArray[np.uint16]
+    probabilities: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def pack(self) -> list[bytes]:
+        """One bytes value a picture, for the store."""
+        return [ranks.tobytes() + values.tobytes()
+                for ranks, values in zip(self.order, self.probabilities, strict=True)]
+
+    @classmethod
+    def empty(cls, kept: int) -> Rankings:
+        """No pictures."""
+        return cls(np.empty((0, kept), np.uint16), np.empty((0, kept), np.float16))
+
+    @classmethod
+    def unpack(cls, packed: list[bytes], kept: int) -> Rankings:
+        """The inverse of `pack`; raises ValueError where a value has another length than `kept` ranks need."""
+        words = np.frombuffer(b"".join(packed), np.uint16).reshape(len(packed), 2 * kept)
+        return cls(words[:, :kept].copy(), words[:, kept:].copy().view(np.float16))
+
+    @classmethod
+    def of(cls, probabilities: NDArray[np.float32]) -> Rankings:
+        """From a model's probabilities float32 (N, C); equal ones keep the order of the labels."""
+        kept = kept_ranks(probabilities.shape[1])
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :kept]
+        values = np.take_along_axis(probabilities, order, axis=1)
+        return cls(order.astype(np.uint16), values.astype(np.float16))

@@ -1,0 +1,122 @@
+"""One model version at work: its engine, its answers, and the threads between them.
+
+Tickets enter, answers come back through them. Every version has a pipeline of its own (lanes, decoders, batcher, engine
+threads), so versions never mix in a batch and one can be closed without the other noticing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import calibrate
+from models.picture import PictureLimits
+from models.registry import ModelVersion
+from server.answers import Answers
+from server.batching import Batcher, Prepared
+from server.decode import DecodeLimits, Decoders
+from server.engine import Engine
+from server.in_flight import InFlight, Result, Ticket
+from server.lanes import Lanes
+from server.metrics import Metrics
+from server.ranking import Rankings
+from server.settings import Settings
+from server.sources import Sources
+from server.store import Store
+
+log = logging.getLogger(__name__)
+
+_BATCHES_READY = 3  # prepared batches that may wait for each engine thread: enough to never starve it
+
+
+class ServedModel:
+    """A checked and warm version; `close` stops its threads."""
+
+    def __init__(self, version: ModelVersion, engine: Engine, *, settings: Settings, sources: Sources, store: Store,
+                 metrics: Metrics) -> None:
+        self.spec = version.spec
+        self.labels: Sequence[str] = version.spec.labels
+        self.engine = engine
+        self.sources = sources
+        self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
+                               limit_bytes=settings.cache_mb * 500_000)
+        self.in_flight = InFlight(settings.queue_rows)
+        self._lanes = Lanes()
+        self._metrics = metrics
+        self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
+                                capacity=_BATCHES_READY * engine.max_batch * engine.threads)
+        limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels))
+        self._decoders = Decoders(count=settings.decode_threads, spec=version.spec, limits=limits, sources=sources,
+                                  answers=self.answers, in_flight=self.in_flight, lanes=self._lanes,
+                                  batcher=self._batcher, metrics=metrics)
+        metrics.queue.labels(self.name).set_function(lambda: len(self.in_flight))
+        self._threads = [threading.Thread(target=self._loop, name=f"engine-{self.spec.name}-{number}", daemon=True)
+                         for number in range(engine.threads)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def name(self) -> str:
+        """name@version."""
+        return f"{self.spec.name}@{self.spec.version}"
+
+    def compute(self, wanted: list[Ticket], *, until: float) -> dict[str, Result]:
+        """Work on `wanted` and wait for it until `until` (time.monotonic()); key -> result of what is done by then.
+
+        What is not done goes on behind the requests that still wait.
+        """
+        tickets = self.in_flight.join(wanted)
+        countdown = self.in_flight.watch(tickets)
+        lane = self._lanes.add(tickets)
+        if not countdown.wait(until - time.monotonic()):
+            self._lanes.demote(lane)
+        return {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+
+    def close(self) -> None:
+        """Stop the threads; what is under way is dropped."""
+        self._lanes.close()
+        self._batcher.close()
+        self._decoders.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _has_upstream(self) -> bool:
+        return self._lanes.has_work or self._decoders.busy > 0
+
+    def _loop(self) -> None:
+        while batch := self._batcher.take():
+            try:
+                self._answer(batch)
+            except Exception:
+                log.exception("%s could not answer a batch of %d", self.name, len(batch))
+                for prepared in batch:
+                    error = "the model failed on this picture: see the server's log"
+                    self.in_flight.finish_content(prepared.digest, Result(error=error))
+
+    def _answer(self, batch: list[Prepared]) -> None:
+        """Run one batch and end its tickets."""
+        self._metrics.batches.labels(self.name).observe(len(batch))
+        with self._metrics.engine.labels(self.name).time():
+            outputs = self.engine.run(np.stack([prepared.pixels for prepared in batch]))
+        self._metrics.inferences.labels(self.name).inc(len(batch))
+        rankings = Rankings.of(_checked(outputs["probabilities"], len(batch), len(self.labels), self.spec.temperature))
+        digests = [prepared.digest for prepared in batch]
+        notes = [prepared.note for prepared in batch]
+        self.answers.put(digests, rankings, outputs["embedding"], notes)
+        for row, (digest, note) in enumerate(zip(digests, notes, strict=True)):
+            ranking = Rankings(rankings.order[row:row + 1], rankings.probabilities[row:row + 1])
+            self.in_flight.finish_content(digest, Result(digest, ranking, note))
+
+
+def _checked(probabilities: NDArray[np.float32], rows: int, classes: int, temperature: float) -> NDArray[np.float32]:
+    """The calibrated probabilities, float32 (rows, classes); raises ValueError where the model broke its promise."""
+    if probabilities.shape != (rows, classes):
+        raise ValueError(f"expected probabilities ({rows}, {classes}), received {probabilities.shape}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the model answered with values that are not numbers")
+    return calibrate(probabilities, temperature)

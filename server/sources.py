@@ -1,0 +1,202 @@
+"""From path texts to content digests, remembered by text and looked at again once per freshness window.
+
+A column of texts enters; out comes, for each row, the digest of the picture's bytes, a reason, or a file that has yet
+to be read. A warm column costs one dictionary look-up a row: the rest is array arithmetic over the slots it finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.paths import FoundFile, PathError, PathResolver, Roots, look_again
+from server.store import Store, StoredSource
+
+log = logging.getLogger(__name__)
+
+_ABSENT, _NO_PATH, _STAR = 0, 1, 2  # slots that are always there
+_BYTES_A_ROW = 450  # text and digest objects, dictionary entry, array cells: measured with 1,000,000 rows
+_NEVER = -np.inf
+
+
+@dataclass(slots=True)
+class Column:
+    """What is known of a column's rows: `digests` and `errors` by row (one of them or neither), `to_read` by text."""
+
+    digests: list[str | None]
+    errors: dict[int, str] = field(default_factory=dict)
+    to_read: dict[str, FoundFile] = field(default_factory=dict)
+
+
+class _Known(NamedTuple):
+    """A remembered row: the file (None for an error), its digest, or the error."""
+
+    found: FoundFile | None
+    digest: str | None
+    error: str | None
+
+
+class Sources:
+    """The memory of path texts; safe for many threads.
+
+    Args:
+        roots: the allowed folders.
+        max_bytes: size a picture file may have.
+        recheck_s: seconds until a remembered file is looked at again.
+        limit_bytes: memory it may take; the oldest half goes when it is reached.
+        store: where sources outlive the process.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, *, roots: Roots, max_bytes: int, recheck_s: float, limit_bytes: int, store: Store,
+                 clock: Callable[[], float]) -> None:
+        self._roots, self._max_bytes, self._recheck_s = roots, max_bytes, recheck_s
+        self._limit = max(1000, limit_bytes // _BYTES_A_ROW)
+        self._store, self._clock = store, clock
+        self._owner = store.name_id("roots " + "\n".join(roots.allowed))
+        self._lock = threading.Lock()
+        self._clear()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def resolve(self, texts: Sequence[str | None], *, give_up_at: float = np.inf) -> Column:
+        """What is known of each row of `texts`, after looking again at what is older than the window.
+
+        Rows that are not looked at by `give_up_at` (on this object's clock) have neither digest nor error.
+        """
+        with self._lock:
+            slots = list(map(self._slots.get, texts, [_ABSENT] * len(texts)))
+            taken = np.array(slots, np.int64)
+            stale = np.flatnonzero(self._checked_at[taken] <= self._clock() - self._recheck_s)
+            known = self._known
+            column = Column([known[slot].digest for slot in slots])
+            if self._has_error[taken].any():
+                rows = np.flatnonzero(self._has_error[taken]).tolist()
+                column.errors = {row: known[slots[row]].error or "" for row in rows}
+        if stale.size:
+            self._refresh(texts, stale, column, give_up_at)
+        return column
+
+    def learn(self, text: str, found: FoundFile, digest: str) -> None:
+        """Remember that `text` meant `found` with the content `digest`, here and in the store."""
+        self._remember([(text, _Known(found, digest, None))], self._clock())
+        self._store.put_source(self._owner, StoredSource(text, found, digest))
+
+    def files(self, texts: list[str]) -> dict[str, FoundFile]:
+        """The files that `texts` were last seen to mean, for contents that another model has answered."""
+        return {text: known.found for text, known in self._recall(texts).items() if known.found is not None}
+
+    def fill(self) -> int:
+        """Load stored sources, to be looked at on first use, until the memory limit; returns how many."""
+        count = 0
+        for page in self._store.every_source(self._owner):
+            if len(self._known) + len(page) > self._limit:
+                break
+            self._remember([(row.text, _Known(row.found, row.digest, None)) for row in page], _NEVER, keep=True)
+            count += len(page)
+        return count
+
+    # ---- the window --------------------------------------------------------------------------------------------
+
+    def _refresh(self, texts: Sequence[str | None], rows: NDArray[np.int64], column: Column, give_up_at: float) -> None:
+        """Look again at the stale rows; each distinct text once."""
+        rows_of: dict[str, list[int]] = {}
+        for row in rows.tolist():
+            text = texts[row]
+            if text is not None:
+                rows_of.setdefault(text, []).append(row)
+        known = self._recall(list(rows_of))
+        resolver = PathResolver(self._roots, self._max_bytes)
+        fresh: list[tuple[str, _Known]] = []
+        now = self._clock()
+        for count, (text, its_rows) in enumerate(rows_of.items()):
+            if count % 512 == 511 and self._clock() >= give_up_at:
+                break
+            result = self._look(text, known.get(text), resolver)
+            _note(column, text, its_rows, result)
+            if result.digest is not None or result.error is not None:
+                fresh.append((text, result))
+        self._remember(fresh, now)
+
+    def _recall(self, texts: list[str]) -> dict[str, _Known]:
+        """What memory, else the store, says of `texts`."""
+        with self._lock:
+            known = {text: self._known[slot] for text in texts if (slot := self._slots.get(text, _ABSENT)) != _ABSENT}
+        absent = [text for text in texts if text not in known] if len(known) < len(texts) else []
+        for stored in self._store.sources(self._owner, absent) if absent else ():
+            known[stored.text] = _Known(stored.found, stored.digest, None)
+        return known
+
+    def _look(self, text: str, known: _Known | None, resolver: PathResolver) -> _Known:
+        """The file as it is now: the digest stays when the signature does."""
+        if known is not None and known.found is not None and look_again(known.found):
+            return known
+        try:
+            return _Known(resolver.resolve(text), None, None)
+        except PathError as exc:
+            return _Known(None, None, str(exc))
+
+    # ---- memory ------------------------------------------------------------------------------------------------
+
+    def _remember(self, rows: Iterable[tuple[str, _Known]], checked_at: float, *, keep: bool = False) -> None:
+        """Write rows into their slots; `keep` leaves what is there already."""
+        with self._lock:
+            for text, known in rows:
+                slot = self._slots.get(text, _ABSENT)
+                if slot == _ABSENT:
+                    slot = self._slots[text] = len(self._known)
+                    self._known.append(known)
+                    if slot >= len(self._checked_at):
+                        self._grow()
+                elif keep:
+                    continue
+                self._known[slot] = known
+                self._checked_at[slot] = checked_at
+                self._has_error[slot] = known.error is not None
+            if len(self._known) > self._limit:
+                self._drop_oldest_half()
+
+    def _clear(self) -> None:
+        no_path = _Known(None, None, "no path given")
+        star = _Known(None, None, "several paths in one mark (ATTR gave *): put the path field on Detail")
+        self._known = [_Known(None, None, None), no_path, star]
+        self._slots: dict[str | None, int] = {None: _NO_PATH, "": _NO_PATH, "*": _STAR}
+        self._checked_at = np.full(1024, _NEVER)
+        self._checked_at[[_NO_PATH, _STAR]] = np.inf
+        self._has_error = np.zeros(1024, bool)
+        self._has_error[[_NO_PATH, _STAR]] = True
+
+    def _grow(self) -> None:
+        size = len(self._checked_at)
+        self._checked_at = np.concatenate([self._checked_at, np.full(size, _NEVER)])
+        self._has_error = np.concatenate([self._has_error, np.zeros(size, bool)])
+
+    def _drop_oldest_half(self) -> None:
+        texts = list(self._slots)[3 + (len(self._slots) - 3) // 2:]
+        kept = [(text, self._known[self._slots[text]], self._checked_at[self._slots[text]]) for text in texts]
+        self._clear()
+        while len(self._checked_at) < len(kept) + 3:
+            self._grow()
+        for text, known, checked_at in kept:
+            slot = self._slots[text] = len(self._known)
+            self._known.append(known)
+            self._checked_at[slot] = checked_at
+            self._has_error[slot] = known.error is not None
+
+
+def _note(column: Column, text: str, rows: list[int], result: _Known) -> None:
+    """Write what was found of `text` into all its rows."""
+    if result.digest is None and result.found is not None:
+        column.to_read[text] = result.found
+    for row in rows:
+        column.digests[row] = result.digest
+        column.errors.pop(row, None)
+        if result.error is not None:
+            column.errors[row] = result.error

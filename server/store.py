@@ -1,0 +1,231 @@
+"""Answers that outlive the process: SQLite in WAL mode, one file in the state folder.
+
+Digests enter, answers leave, ten thousand in one statement. Three tables: which content a path had (`sources`), what a
+model said of a content (`answers`), and its embedding in a table of its own, because columns of labels never need it.
+Writes are queued and committed by one thread, so a request never waits for the disk; what is queued is readable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from server.errors import SettingsError
+from server.paths import FoundFile, Signature
+
+K = TypeVar("K")
+V = TypeVar("V")
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -9` loses what was not yet committed
+_KEYS_A_STATEMENT = 10_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
+                                    mtime_ns INTEGER, digest TEXT, PRIMARY KEY (roots, text)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, note TEXT, PRIMARY KEY (model, digest))
+                                    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS embeddings (model INTEGER, digest TEXT, vector BLOB, PRIMARY KEY (model, digest))
+                                    WITHOUT ROWID;
+"""
+
+
+class StoredAnswer(NamedTuple):
+    """What a model said of a content: `ranking` as packed by `server.ranking`, a remark or None."""
+
+    digest: str
+    ranking: bytes
+    note: str | None
+
+
+class StoredSource(NamedTuple):
+    """Which content a path text had when it was last read."""
+
+    text: str
+    found: FoundFile
+    digest: str
+
+
+class Store:
+    """One SQLite file; safe for many threads. `close` writes what is queued."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._lock = threading.Lock()
+        self._sources: dict[tuple[int, str], StoredSource] = {}
+        self._answers: dict[tuple[int, str], StoredAnswer] = {}
+        self._vectors: dict[tuple[int, str], bytes] = {}
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._names: dict[str, int] = {}
+        with contextlib.closing(self._connect()) as connection:
+            _migrate(connection, path)
+        self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._writer.start()
+
+    def close(self) -> None:
+        """Write what is queued, stop the writer and close every connection."""
+        self._is_closing = True
+        self._wake.set()
+        self._writer.join()
+        while not self._readers.empty():
+            self._readers.get().close()
+
+    def name_id(self, name: str) -> int:
+        """The small number that stands for a long name (a model digest, a set of roots) in every table."""
+        with self._lock:
+            if name not in self._names:
+                with contextlib.closing(self._connect()) as connection, connection:
+                    connection.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
+                    row = connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+                self._names[name] = int(row[0])
+            return self._names[name]
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def sources(self, roots: int, texts: Sequence[str]) -> list[StoredSource]:
+        """The stored sources among `texts`, in no order."""
+        found = {row[0]: _source(row) for row in self._select(_SOURCES, roots, texts)}
+        with self._lock:
+            queued = {text: self._sources.get((roots, text)) for text in texts} if self._sources else {}
+        return list((found | {text: source for text, source in queued.items() if source}).values())
+
+    def answers(self, model: int, digests: Sequence[str]) -> list[StoredAnswer]:
+        """The stored answers among `digests`, in no order."""
+        found = {row[0]: StoredAnswer(*row) for row in self._select(_ANSWERS, model, digests)}
+        with self._lock:
+            queued = {digest: self._answers.get((model, digest)) for digest in digests} if self._answers else {}
+        return list((found | {digest: answer for digest, answer in queued.items() if answer}).values())
+
+    def vectors(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
+        """Digest -> embedding bytes (float16) for those that have one."""
+        found = {row[0]: row[1] for row in self._select(_VECTORS, model, digests)}
+        with self._lock:
+            queued = {digest: self._vectors.get((model, digest)) for digest in digests} if self._vectors else {}
+        return found | {digest: vector for digest, vector in queued.items() if vector is not None}
+
+    def every_source(self, roots: int) -> Iterator[list[StoredSource]]:
+        """All sources under `roots` in pages, for filling the memory at the start."""
+        for page in self._pages("SELECT text, path, device, inode, size, mtime_ns, digest FROM sources"
+                                " WHERE roots = ? AND text > ? ORDER BY text LIMIT 10000", roots):
+            yield [_source(row) for row in page]
+
+    def every_answer(self, model: int) -> Iterator[list[StoredAnswer]]:
+        """All answers of `model` in pages."""
+        for page in self._pages("SELECT digest, ranking, note FROM answers"
+                                " WHERE model = ? AND digest > ? ORDER BY digest LIMIT 10000", model):
+            yield [StoredAnswer(*row) for row in page]
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    def put_source(self, roots: int, source: StoredSource) -> None:
+        """Queue a source."""
+        with self._lock:
+            self._sources[roots, source.text] = source
+
+    def put_answer(self, model: int, answer: StoredAnswer, vector: bytes) -> None:
+        """Queue an answer and its embedding."""
+        with self._lock:
+            self._answers[model, answer.digest] = answer
+            self._vectors[model, answer.digest] = vector
+
+    def flush(self) -> None:
+        """Write what is queued now."""
+        with self._lock:
+            sources, answers, vectors = dict(self._sources), dict(self._answers), dict(self._vectors)
+        if not (sources or answers):
+            return
+        with contextlib.closing(self._connect()) as connection, connection:
+            connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                   [(roots, s.text, s.found.path, *s.found.signature, s.digest)
+                                    for (roots, _), s in sources.items()])
+            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
+                                   [(model, *answer) for (model, _), answer in answers.items()])
+            connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
+                                   [(*key, vector) for key, vector in vectors.items()])
+        with self._lock:  # only what was written: the same key may have been queued again meanwhile
+            _forget(self._sources, sources)
+            _forget(self._answers, answers)
+            _forget(self._vectors, vectors)
+
+    def _write_loop(self) -> None:
+        while not self._is_closing:
+            self._wake.wait(_COMMIT_EVERY_S)
+            try:
+                self.flush()
+            except sqlite3.Error:
+                log.exception("the store could not be written; answers stay in memory and are tried again")
+                self._wake.wait(5)
+
+    # ---- connections -------------------------------------------------------------------------------------------
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._readers.get_nowait()
+        except queue.Empty:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            self._readers.put(connection)
+
+    def _select(self, statement: str, owner: int, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        with self._reader() as connection:
+            for start in range(0, len(keys), _KEYS_A_STATEMENT):
+                chunk = json.dumps(keys[start:start + _KEYS_A_STATEMENT])
+                yield from connection.execute(statement, (chunk, owner))
+
+    def _pages(self, statement: str, owner: int) -> Iterator[list[tuple[Any, ...]]]:
+        last = ""
+        while not self._is_closing:
+            with self._reader() as connection:
+                page = connection.execute(statement, (owner, last)).fetchall()
+            if not page:
+                return
+            last = page[-1][0]
+            yield page
+
+
+_SOURCES = ("SELECT s.text, s.path, s.device, s.inode, s.size, s.mtime_ns, s.digest FROM json_each(?1) AS k"
+            " CROSS JOIN sources AS s ON s.roots = ?2 AND s.text = k.value")
+_ANSWERS = ("SELECT a.digest, a.ranking, a.note FROM json_each(?1) AS k"
+            " CROSS JOIN answers AS a ON a.model = ?2 AND a.digest = k.value")
+_VECTORS = ("SELECT e.digest, e.vector FROM json_each(?1) AS k"
+            " CROSS JOIN embeddings AS e ON e.model = ?2 AND e.digest = k.value")
+
+
+def _source(row: tuple[Any, ...]) -> StoredSource:
+    text, path, device, inode, size, mtime_ns, digest = row
+    return StoredSource(text, FoundFile(path, Signature(int(device), int(inode), int(size), int(mtime_ns))), digest)
+
+
+def _forget(queued: dict[K, V], written: dict[K, V]) -> None:
+    for key, value in written.items():
+        if queued.get(key) is value:
+            del queued[key]
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise SettingsError(f"{path} was written by a newer Pixfield (schema {version}, this one reads"
+                            f" {SCHEMA_VERSION}): update Pixfield or start with another --state folder.")
+    with connection:
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
