@@ -1,0 +1,159 @@
+"""The Keras engine: a version's `model.keras` on whatever backend Keras is set to, kept compiled and warm.
+
+`predict_on_batch` is Keras's own neutral way to the compiled forward: a `tf.function` on TensorFlow, `jax.jit` on JAX,
+a plain call without gradients on PyTorch. TensorFlow and JAX compile once per shape, so batches are padded to a few
+sizes. Pixels cross to the device as uint8, a quarter of the bytes, and become numbers there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DamagedModelError
+from models.registry import ModelVersion
+
+log = logging.getLogger(__name__)
+
+_GPU_BATCH = 64  # a GPU is busy at this size; more only adds waiting
+_CPU_BATCH = 8  # two cores gain nothing beyond it, and a waiting row would wait longer
+_OUTPUTS = ("probabilities", "embedding")
+
+
+class KerasEngine:
+    """See `server.engine.Engine`. One call at a time: a GPU runs one batch after the other anyway."""
+
+    threads = 1
+
+    def __init__(self, version: ModelVersion, *, half: bool = False, max_batch: int | None = None) -> None:
+        """Load and rebuild the network; nothing is compiled before `warm_up` or the first `run`.
+
+        Args:
+            version: must have `model.keras`.
+            half: float16 inside, float32 outside; for GPUs, a CPU gets slower by it.
+            max_batch: pictures a call; 64 on a GPU and 8 on a CPU without it.
+
+        Raises:
+            DamagedModelError: `model.keras` is missing or cannot be loaded safely.
+        """
+        import keras
+
+        _let_memory_grow()
+        on_gpu = is_on_gpu()
+        self.name = f"keras-{keras.backend.backend()}"
+        self.half = half
+        self.max_batch = max_batch or (_GPU_BATCH if on_gpu else _CPU_BATCH)
+        self.buckets = bucket_sizes(self.max_batch)
+        self._spec = version.spec
+        self._model = _forward(_load(version), version, half=half)
+        if keras.backend.backend() == "tensorflow":
+            # On a CPU, XLA's convolutions are slower than the graph's own (oneDNN), and take far longer to compile.
+            self._model.jit_compile = on_gpu
+
+    def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """uint8 (N, S, S, C) -> probabilities float32 (N, classes), embedding float32 (N, D); any N."""
+        starts = range(0, len(pixels), self.max_batch)
+        parts = [self._run_one(pixels[start : start + self.max_batch]) for start in starts]
+        if len(parts) == 1:
+            return parts[0]
+        empty = {name: np.zeros((0, *self._spec.outputs[name]), np.float32) for name in _OUTPUTS}
+        return {name: np.concatenate([empty[name], *(part[name] for part in parts)]) for name in _OUTPUTS}
+
+    def warm_up(self) -> None:
+        """Compile for every bucket size, so that no request waits for it."""
+        side = self._spec.input_size
+        for size in self.buckets:
+            self.run(np.zeros((size, side, side, self._spec.channels), np.uint8))
+            log.debug("%s is warm for batches of %d", self.name, size)
+
+    def _run_one(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        count = len(pixels)
+        bucket = next(size for size in self.buckets if size >= count)
+        if bucket > count:
+            padded = np.zeros((bucket, *pixels.shape[1:]), np.uint8)
+            padded[:count] = pixels
+            pixels = padded
+        outputs = self._model.predict_on_batch(pixels)
+        return {name: np.asarray(outputs[name][:count], np.float32) for name in _OUTPUTS}
+
+
+def bucket_sizes(max_batch: int) -> tuple[int, ...]:
+    """The batch sizes that are compiled: powers of two below `max_batch`, then itself; 8 -> (1, 2, 4, 8)."""
+    if max_batch < 1:
+        raise ValueError(f"max_batch is {max_batch}; expected 1 or more.")
+    powers = [2**n for n in range(max_batch.bit_length()) if 2**n < max_batch]
+    return (*powers, max_batch)
+
+
+def is_on_gpu() -> bool:
+    """Whether the Keras backend in use computes on a GPU."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return bool(torch.cuda.is_available())
+    return bool(keras.distribution.list_devices("gpu"))
+
+
+def _let_memory_grow() -> None:
+    """TensorFlow otherwise takes the whole GPU, and other programs on it cannot start."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError as exc:  # the GPU is in use by this process already, as the first caller set it up
+            log.info("GPU memory growth stays as it is: %s", exc)
+
+
+def _load(version: ModelVersion) -> Any:
+    """The network of `model.keras`; safe mode, so that a file from elsewhere cannot bring code along."""
+    import keras
+
+    path = version.folder / "model.keras"
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as exc:
+        reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+        raise DamagedModelError(f"{version.reference}: model.keras cannot be loaded: {reason}") from exc
+
+
+def _forward(network: Any, version: ModelVersion, *, half: bool) -> Any:
+    """uint8 pixels -> scaled -> network -> the two outputs that are served; the map is not computed for nothing."""
+    import keras
+
+    spec = version.spec
+    if half:
+        network = _in_half_precision(network)
+    pixels = keras.Input((spec.input_size, spec.input_size, spec.channels), dtype="uint8", name="pixels")
+    numbers = keras.layers.Rescaling(spec.scale, spec.offset, dtype="float32")(pixels)
+    served = keras.Model(network.input, {name: network.output[name] for name in _OUTPUTS})
+    return keras.Model(pixels, served(numbers))
+
+
+def _in_half_precision(network: Any) -> Any:
+    """The same network with float16 arithmetic and float32 weights; its outputs and normalisation stay float32.
+
+    Mixed precision as in Micikevicius et al. 2018; softmax in float16 would lose the small probabilities.
+    """
+    import keras
+
+    ends = {tensor._keras_history.operation.name for tensor in network.output.values()}  # noqa: SLF001 - no public way
+
+    def lower(layer: Any) -> Any:
+        config = layer.get_config()
+        is_exact = layer.name in ends or isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)
+        config["dtype"] = "float32" if is_exact else "mixed_float16"
+        return type(layer).from_config(config)
+
+    lowered = keras.models.clone_model(network, clone_function=lower)
+    lowered.set_weights(network.get_weights())
+    return lowered
