@@ -70,6 +70,10 @@ class Supervisor:
                  traceback: TracebackType | None) -> None:
         self.stop()
 
+    def child(self, name: str) -> Child:
+        """The running child of that name: "server" or "TabPy"."""
+        return self._children[name]
+
     def stop(self) -> None:
         """Stop both, TabPy first, so that it never meets a missing server."""
         for name in reversed(list(self._children)):
