@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +22,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 class Child:
     """One module run by this Python; `log` takes its stderr (None: ours)."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], *, environment: Mapping[str, str],
-                 log: Path | None) -> None:
+    def __init__(self, name: str, module: str, arguments: Sequence[str], *, log: Path | None) -> None:
         self.name = name
         self.log = log
         self.started_at = time.monotonic()
@@ -32,7 +31,7 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=stderr, env=_environment(environment), **_own_group())
+                stderr=stderr, env=_environment(), **_own_group())
         finally:
             if stderr is not None:
                 stderr.close()
@@ -81,10 +80,10 @@ def _is_ready_line(line: bytes) -> bool:
         content = json.loads(line)
     except ValueError:
         return False
-    return isinstance(content, dict) and bool(content.get("ready"))
+    return isinstance(content, dict) and content.get("status") == "ready"
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Ours, with the project importable and UTF-8 everywhere."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", **more}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}

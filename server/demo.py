@@ -1,7 +1,7 @@
 """`demo`: everything at once on pictures that come with Pixfield, ending with what a Tableau user needs next.
 
-The held-out digits are written as PNG files with a CSV of their true labels; server and TabPy are started; the column is
-asked through TabPy exactly as Tableau would; the answers are shown beside the truth.
+The held-out digits are written as PNG files with a CSV of their true labels; server and TabPy are started; the column
+is asked through TabPy exactly as Tableau would; the answers are shown beside the truth.
 """
 
 from __future__ import annotations

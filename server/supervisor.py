@@ -102,14 +102,13 @@ class Supervisor:
 
     def _start_server(self) -> Child:
         arguments = [*settings_table.as_arguments(self._settings), "--parent-pipe"]
-        return Child("server", "server", arguments, environment={}, log=self._log("server"))
+        return Child("server", "server", arguments, log=self._log("server"))
 
     def _start_tabpy(self) -> Child:
-        environment = {"PIXFIELD_URL": self.url}
-        if self._settings.token_file is not None:
-            environment["PIXFIELD_TOKEN_FILE"] = str(self._settings.token_file.resolve())
         arguments = ["--port", str(self._settings.tabpy_port), "--server", self.url, "--parent-pipe"]
-        return Child("TabPy", "tabpy_functions.launcher", arguments, environment=environment, log=self._log("tabpy"))
+        if self._settings.token_file is not None:
+            arguments += ["--token-file", str(self._settings.token_file.resolve())]
+        return Child("TabPy", "tabpy_functions.launcher", arguments, log=self._log("tabpy"))
 
     def _log(self, name: str) -> Path | None:
         return None if self._log_folder is None else self._log_folder / f"{name}.log"
