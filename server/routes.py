@@ -22,6 +22,7 @@ from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.errors import BadRequestError, BusyError, RequestError, TooLargeError, UnauthorisedError, UnprocessableError
 from server.functions import FUNCTIONS, TABLE_FIELDS, Call, parse_call, path_column, single
+from server.openapi import document
 from server.served_model import ServedModel
 from server.service import Service
 
@@ -285,3 +286,9 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Prometheus's text."""
     return Response(_service().metrics.render(), mimetype="text/plain")
+
+
+@routes.get("/openapi.json")
+def openapi() -> Response:
+    """The OpenAPI 3.1 description of all this."""
+    return _json(document())

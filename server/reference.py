@@ -1,0 +1,77 @@
+"""The tables of the README, made from the code they describe: settings, functions, endpoints.
+
+`python -m server.reference` writes them into README.md between their markers; a test fails when they differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from flask import Flask
+
+from server.functions import FUNCTIONS
+from server.routes import OPEN, routes
+from server.settings import Settings, flag_of
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+_RETURNS = {"string": "SCRIPT_STR", "number": "SCRIPT_REAL", "boolean": "SCRIPT_BOOL", "object": "Table Extension"}
+
+
+def settings_table() -> str:
+    """Every setting of `serve` with its default; defaults that depend on the machine are said in words."""
+    words = {"state": "`state/` beside run.py", "store": "`models/store/`", "engine_threads": "cores",
+             "decode_threads": "half the cores"}
+    rows = []
+    for row in fields(Settings):
+        default = words.get(row.name) or ("none" if row.default in (None, ()) else f"`{row.default}`")
+        shown = "off" if row.default is False else default
+        rows.append(f"| `{flag_of(row.name)}` | {shown} | {row.metadata['help']} |")
+    return _table("setting", "default", "meaning", rows)
+
+
+def functions_table() -> str:
+    """Every function with its parameters and how a calculated field calls it."""
+    rows = [f"| `{function.name}({', '.join(function.parameters)})` | `{_RETURNS[function.returns]}` |"
+            f" {function.description} |" for function in FUNCTIONS.values()]
+    return _table("function", "in Tableau", "answers", rows)
+
+
+def endpoints_table() -> str:
+    """Every endpoint with its method and the first sentence of its docstring."""
+    app = Flask("reference")
+    app.register_blueprint(routes)
+    rows = []
+    for rule in sorted(app.url_map.iter_rules(), key=str):
+        name = rule.endpoint.rpartition(".")[2]
+        view = app.view_functions[rule.endpoint]
+        if name == "static":
+            continue
+        methods = ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+        token = "" if name in OPEN else "yes"
+        rows.append(f"| `{methods} {rule}` | {token} | {(view.__doc__ or '').strip().splitlines()[0]} |")
+    return _table("endpoint", "token", "answers", rows)
+
+
+TABLES = {"settings": settings_table, "functions": functions_table, "endpoints": endpoints_table}
+
+
+def with_tables(text: str) -> str:
+    """`text` with every table between `<!-- name -->` and `<!-- /name -->` made anew; ValueError without a marker."""
+    for name, make in TABLES.items():
+        before, marker, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        if not (marker and end):
+            raise ValueError(f"README.md has no place for the table {name!r}")
+        text = before + marker + make() + end + after
+    return text
+
+
+def _table(first: str, second: str, third: str, rows: list[str]) -> str:
+    return "\n".join([f"| {first} | {second} | {third} |", "|---|---|---|", *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    sys.stdout.write(f"{README} is up to date.\n")
