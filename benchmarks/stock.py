@@ -57,8 +57,11 @@ def wait_for(url: str) -> None:
 
 
 def _deploy(port: int, functions: dict[str, Callable[..., Any]]) -> None:
+    import cloudpickle
     from tabpy.tabpy_tools.client import Client
 
+    for function in functions.values():  # TabPy cannot import our modules; people's functions stand in notebooks
+        cloudpickle.register_pickle_by_value(sys.modules[function.__module__])
     client = Client(f"http://127.0.0.1:{port}/")
     for name, function in functions.items():
         client.deploy(name, function, "benchmark", override=True)

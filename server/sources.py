@@ -61,6 +61,7 @@ class Sources:
         self._store, self._clock = store, clock
         self._owner = store.name_id("roots " + "\n".join(roots.allowed))
         self._lock = threading.Lock()
+        self._generation = 0
         self._clear()
 
     def __len__(self) -> int:
@@ -74,14 +75,16 @@ class Sources:
         with self._lock:
             slots = list(map(self._slots.get, texts, [_ABSENT] * len(texts)))
             taken = np.array(slots, np.int64)
-            stale = np.flatnonzero(self._checked_at[taken] <= self._clock() - self._recheck_s)
-            known = self._known
+            is_stale = self._checked_at[taken] <= self._clock() - self._recheck_s
+            known, generation = self._known, self._generation
             column = Column([known[slot].digest for slot in slots])
             if self._has_error[taken].any():
                 rows = np.flatnonzero(self._has_error[taken]).tolist()
                 column.errors = {row: known[slots[row]].error or "" for row in rows}
-        if stale.size:
-            self._refresh(texts, stale, column, give_up_at)
+        if is_stale.any():
+            changed = self._touch(np.unique(taken[is_stale]), known, generation, give_up_at)
+            rows_to_refresh = np.flatnonzero(is_stale & np.isin(taken, changed))
+            self._refresh(texts, rows_to_refresh, column, give_up_at)
         return column
 
     def learn(self, text: str, found: FoundFile, digest: str) -> None:
@@ -105,14 +108,32 @@ class Sources:
 
     # ---- the window --------------------------------------------------------------------------------------------
 
+    def _touch(self, slots: NDArray[np.int64], known: list[_Known], generation: int, give_up_at: float
+               ) -> NDArray[np.int64]:
+        """Look once at the file of each slot; those that are as they were count as fresh, the others are returned."""
+        now = self._clock()
+        unchanged: list[int] = []
+        for count, slot in enumerate(slots.tolist()):
+            found = known[slot].found
+            if found is not None and look_again(found):
+                unchanged.append(slot)
+            if count % 4096 == 4095 and self._clock() >= give_up_at:
+                break
+        with self._lock:
+            if generation == self._generation:  # else the slots have been given out anew: look again next time
+                self._checked_at[unchanged] = now
+        return np.setdiff1d(slots, np.array(unchanged, np.int64), assume_unique=True)
+
     def _refresh(self, texts: Sequence[str | None], rows: NDArray[np.int64], column: Column, give_up_at: float) -> None:
-        """Look again at the stale rows; each distinct text once."""
+        """Resolve the rows that are new or changed; each distinct text once."""
         rows_of: dict[str, list[int]] = {}
         for row in rows.tolist():
             text = texts[row]
+            column.digests[row] = None  # what was known is out of date until it is looked at
+            column.errors.pop(row, None)
             if text is not None:
                 rows_of.setdefault(text, []).append(row)
-        known = self._recall(list(rows_of))
+        known = self._stored(list(rows_of))
         resolver = PathResolver(self._roots, self._max_bytes)
         fresh: list[tuple[str, _Known]] = []
         now = self._clock()
@@ -125,14 +146,18 @@ class Sources:
                 fresh.append((text, result))
         self._remember(fresh, now)
 
+    def _stored(self, texts: list[str]) -> dict[str, _Known]:
+        """What the store says of those `texts` that memory does not have: memory's were looked at already."""
+        with self._lock:
+            absent = [text for text in texts if text not in self._slots]
+        stored = self._store.sources(self._owner, absent) if absent else []
+        return {source.text: _Known(source.found, source.digest, None) for source in stored}
+
     def _recall(self, texts: list[str]) -> dict[str, _Known]:
         """What memory, else the store, says of `texts`."""
         with self._lock:
-            known = {text: self._known[slot] for text in texts if (slot := self._slots.get(text, _ABSENT)) != _ABSENT}
-        absent = [text for text in texts if text not in known] if len(known) < len(texts) else []
-        for stored in self._store.sources(self._owner, absent) if absent else ():
-            known[stored.text] = _Known(stored.found, stored.digest, None)
-        return known
+            known = {text: self._known[self._slots[text]] for text in texts if text in self._slots}
+        return known | self._stored([text for text in texts if text not in known])
 
     def _look(self, text: str, known: _Known | None, resolver: PathResolver) -> _Known:
         """The file as it is now: the digest stays when the signature does."""
@@ -164,6 +189,7 @@ class Sources:
                 self._drop_oldest_half()
 
     def _clear(self) -> None:
+        self._generation += 1
         no_path = _Known(None, None, "no path given")
         star = _Known(None, None, "several paths in one mark (ATTR gave *): put the path field on Detail")
         self._known = [_Known(None, None, None), no_path, star]
@@ -197,6 +223,5 @@ def _note(column: Column, text: str, rows: list[int], result: _Known) -> None:
         column.to_read[text] = result.found
     for row in rows:
         column.digests[row] = result.digest
-        column.errors.pop(row, None)
         if result.error is not None:
             column.errors[row] = result.error

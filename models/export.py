@@ -1,0 +1,154 @@
+"""A built Keras model becomes a version folder, all of it or nothing.
+
+`model.onnx` is kept only where ONNX Runtime reproduces the golden outputs with it, so that whoever finds the file may
+trust it; why it is left out stands in `about` of `model.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ModelError
+from models.golden import FULL_TOLERANCE, GoldenSet, Run, engine_fault, make_golden, write_golden
+from models.spec import SPEC_FILE, ModelSpec, write_spec
+from models.version import ModelVersion, file_digest, open_version
+
+log = logging.getLogger(__name__)
+
+KERAS_FILE = "model.keras"
+ONNX_FILE = "model.onnx"
+OUTPUT_NAMES = ("probabilities", "embedding", "map")
+
+
+def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *, root: Path) -> ModelVersion:
+    """Write `<root>/<name>/<version>/` with the network, its export, golden pictures and `model.json`.
+
+    Args:
+        model: a Keras model with the outputs "probabilities" and "embedding", and "map" where it has one; its input is
+            float32 (N, S, S, C), raw pixels 0..255.
+        spec: what `model.json` says, except `outputs`, `files` and what becomes of the export: these are filled in.
+        pictures: 8 to 16 golden pictures, file name -> PNG bytes.
+        root: the folder of all models; a version that is there already is never overwritten.
+
+    Raises:
+        ModelError: the version exists, the model's outputs have other names, or the golden set is unusable.
+    """
+    folder = root / spec.name / spec.version
+    if folder.exists():
+        raise ModelError(f"{spec.name}@{spec.version} exists in {root}; remove it first or take another version.")
+    shapes = output_shapes(model)
+    with _arriving(folder) as arriving:
+        run = keras_run(model)
+        golden = make_golden(pictures, run, size=spec.input_size, channels=spec.channels, resize=spec.resize)
+        names = [*write_golden(arriving, pictures, golden), KERAS_FILE]
+        model.save(arriving / KERAS_FILE)
+        outcome = _export_onnx(model, arriving / ONNX_FILE, golden)
+        names += [ONNX_FILE] if (arriving / ONNX_FILE).exists() else []
+        files = {name: file_digest(arriving / name) for name in names}
+        about = {**spec.about, "onnx": outcome}
+        write_spec(arriving / SPEC_FILE, replace(spec, outputs=shapes, files=files, about=about))
+    return open_version(folder)
+
+
+def output_shapes(model: Any) -> dict[str, tuple[int, ...]]:
+    """Output name -> shape without the batch axis; raises `ModelError` for other outputs than ours."""
+    outputs = model.output if isinstance(model.output, dict) else {}
+    if not {"probabilities", "embedding"} <= set(outputs) <= set(OUTPUT_NAMES):
+        raise ModelError(f"The model's outputs are {sorted(outputs)}; expected probabilities, embedding and maybe map.")
+    return {name: tuple(outputs[name].shape[1:]) for name in OUTPUT_NAMES if name in outputs}
+
+
+def keras_run(model: Any) -> Run:
+    """The network itself as a golden check wants it: pixels in, named outputs out."""
+
+    def run(pixels: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
+        outputs = model.predict_on_batch(pixels.astype(np.float32))
+        return {name: np.asarray(values, np.float32) for name, values in outputs.items()}
+
+    return run
+
+
+def onnx_run(path: Path) -> Run:
+    """The exported network on the CPU; raises `ModelError` when ONNX Runtime cannot load it or it lacks an output."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (RuntimeError, ValueError) as exc:
+        raise ModelError(f"ONNX Runtime cannot load it ({exc}).") from exc
+    missing = {"probabilities", "embedding"} - {output.name for output in session.get_outputs()}
+    if missing:
+        raise ModelError(f"its outputs lack {', '.join(sorted(missing))}")
+    (entry,) = session.get_inputs()
+    names = [output.name for output in session.get_outputs()]
+
+    def run(pixels: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
+        return dict(zip(names, session.run(names, {entry.name: pixels.astype(np.float32)}), strict=True))
+
+    return run
+
+
+def _export_onnx(model: Any, path: Path, golden: GoldenSet) -> str:
+    """Write `path` if it turns out exact; returns what became of it, for `about`."""
+    try:
+        with _quiet():
+            model.export(path, format="onnx", verbose=False)
+        fault = _fault_of(onnx_run(path), golden)
+    except Exception as exc:  # noqa: BLE001 - three exporters raise whatever they like; the file is optional
+        fault = f"{type(exc).__name__}: {exc}".splitlines()[0]
+    if fault is None:
+        return "kept: ONNX Runtime reproduces the golden outputs"
+    path.unlink(missing_ok=True)
+    log.warning("model.onnx is left out: %s", fault)
+    return f"left out: {fault}"
+
+
+def _fault_of(run: Run, golden: GoldenSet) -> str | None:
+    """All golden pictures at once, then the first alone: the batch axis must be free."""
+    fault = engine_fault(golden, run(golden.pixels), FULL_TOLERANCE)
+    if fault is None and len(run(golden.pixels[:1])["probabilities"]) != 1:
+        return "its batch axis is not free"
+    return fault
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what Keras and tf2onnx print and warn about each other; the golden outputs decide, not their chatter."""
+    chatter = logging.getLogger("tf2onnx")
+    level = chatter.level
+    chatter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        chatter.setLevel(level)
+
+
+@contextlib.contextmanager
+def _arriving(folder: Path) -> Iterator[Path]:
+    """A dotted folder beside `folder` that takes its name when all went well, else disappears."""
+    arriving = folder.with_name(f".arriving-{folder.name}-{os.getpid()}")
+    arriving.mkdir(parents=True)
+    try:
+        yield arriving
+        arriving.rename(folder)
+    except BaseException:
+        shutil.rmtree(arriving, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the name's folder stays where it holds other versions
+            folder.parent.rmdir()
+        raise

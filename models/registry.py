@@ -1,0 +1,180 @@
+"""Which model versions there are, and which one a reference means.
+
+Folders `<root>/<name>/<version>/` enter; a reference such as "digits", "digits@2" or "digits@champion" becomes a
+`ModelVersion`. Nothing is kept: each question looks at the folders, so a copied or removed version counts at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import DamagedModelError, ModelError, UnknownModelError
+from models.names import name_fault, normal, version_key
+from models.version import ModelVersion, open_version
+
+__all__ = ["CHAMPION", "DamagedModelError", "ModelError", "ModelVersion", "Registry", "UnknownModelError"]
+
+CHAMPION = "champion"
+"""The alias that a bare name means."""
+
+ALIAS_FILE = "aliases.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The versions under `roots`; where two roots hold the same name and version, the first root's counts."""
+
+    roots: Sequence[Path]
+
+    def names(self) -> list[str]:
+        """Names with at least one usable version, sorted."""
+        return sorted(name for name in self._all_names() if self.versions(name))
+
+    def versions(self, name: str) -> list[str]:
+        """Usable versions of a model, the highest last: "2" before "10"."""
+        return [version.spec.version for version in self.usable(name)]
+
+    def usable(self, name: str) -> list[ModelVersion]:
+        """The usable versions themselves, in the same order."""
+        return [outcome for outcome in self._outcomes(name) if isinstance(outcome, ModelVersion)]
+
+    def problems(self) -> list[str]:
+        """Why each unusable folder is not listed."""
+        return [outcome for name in self._all_names() for outcome in self._outcomes(name) if isinstance(outcome, str)]
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> version, as `<root>/<name>/aliases.json` says; empty without the file.
+
+        Raises:
+            ModelError: the file is no JSON object of texts.
+        """
+        for folder in self._folders_of(name):
+            if (folder / ALIAS_FILE).is_file():
+                return _read_aliases(folder / ALIAS_FILE)
+        return {}
+
+    def resolve(self, reference: str | None, default: str | None = None) -> ModelVersion:
+        """The version that `reference` means, else `default`, else the only model there is.
+
+        "name" and "name@champion" are its champion, or without an alias its highest version; after "@" an exact version
+        goes before an alias.
+
+        Raises:
+            UnknownModelError: nothing usable belongs to it.
+            ModelError: an alias file that cannot be read.
+        """
+        wanted = normal((reference or default or self._only_name()).strip())
+        name, _, what = wanted.partition("@")
+        for part in (name, what) if "@" in wanted else (name,):
+            fault = name_fault(part)
+            if fault:
+                raise UnknownModelError(f"Model {wanted!r} {fault}; expected name, name@version or name@alias.")
+        usable = self.usable(name)
+        if not usable:
+            raise UnknownModelError(f"{self._reason_against(name)} {self._listing()}")
+        return self._choose(name, what, usable)
+
+    def remove(self, name: str, version: str) -> Path:
+        """Delete a version's folder, usable or not, and return where it was.
+
+        Raises:
+            UnknownModelError: there is no such folder.
+            ModelError: an alias points at it, or the folder is in use.
+        """
+        pointing = sorted(alias for alias, target in self.aliases(name).items() if target == version)
+        if pointing:
+            raise ModelError(f"{name}@{version} is what {pointing[0]} means; change {name}/{ALIAS_FILE} first.")
+        folder = next((f for f in self._version_folders(name) if normal(f.name) == normal(version)), None)
+        if folder is None:
+            raise UnknownModelError(f"There is no {name}@{version}. {self._listing()}")
+        parted = folder.with_name(f".removed-{folder.name}")  # a dotted name is never listed, even half deleted
+        try:
+            folder.rename(parted)
+            shutil.rmtree(parted)
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+        except OSError as exc:
+            raise ModelError(f"{folder} cannot be removed ({exc.strerror}); stop what uses it.") from exc
+        return folder
+
+    def _choose(self, name: str, what: str, usable: list[ModelVersion]) -> ModelVersion:
+        by_version = {normal(version.spec.version): version for version in usable}
+        if what in by_version:
+            return by_version[what]
+        aliases = self.aliases(name)
+        target = aliases.get(what or CHAMPION)
+        if target is None and what in ("", CHAMPION):
+            return usable[-1]
+        if target is not None and target in by_version:
+            return by_version[target]
+        wanted = f"{name}@{target or what}"
+        faults = (text for text in self._outcomes(name) if isinstance(text, str))
+        reason = next((text for text in faults if text.startswith(f"{wanted}:")), f"There is no {wanted}.")
+        known = ", ".join([*by_version, *sorted(aliases)])
+        raise UnknownModelError(f"{reason} {name} has: {known}.")
+
+    def _only_name(self) -> str:
+        names = self.names()
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise UnknownModelError(f"There is no model. {self._listing()}")
+        raise UnknownModelError(f"Which model? {self._listing()}")
+
+    def _listing(self) -> str:
+        names = self.names()
+        if names:
+            return f"Models: {', '.join(names)}."
+        return f"No usable model in {', '.join(map(str, self.roots))}; `run.py models add` makes one."
+
+    def _reason_against(self, name: str) -> str:
+        return next((text for text in self._outcomes(name) if isinstance(text, str)), f"There is no model {name!r}.")
+
+    def _all_names(self) -> list[str]:
+        found = {normal(folder.name) for root in self.roots for folder in _subfolders(root)}
+        return sorted(found)
+
+    def _folders_of(self, name: str) -> list[Path]:
+        return [folder for root in self.roots for folder in _subfolders(root) if normal(folder.name) == normal(name)]
+
+    def _version_folders(self, name: str) -> list[Path]:
+        first: dict[str, Path] = {}
+        for parent in self._folders_of(name):
+            for folder in _subfolders(parent):
+                first.setdefault(normal(folder.name), folder)
+        return sorted(first.values(), key=lambda folder: version_key(normal(folder.name)))
+
+    def _outcomes(self, name: str) -> Iterator[ModelVersion | str]:
+        for folder in self._version_folders(name):
+            try:
+                yield open_version(folder)
+            except ModelError as exc:
+                yield str(exc)
+
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Folders that may be names or versions; dotted ones are being written or removed."""
+    try:
+        return sorted(path for path in folder.iterdir() if not name_fault(path.name) and path.is_dir())
+    except OSError:  # no such root, or not readable: there is no model in it, and the listing names the roots
+        return []
+
+
+def _read_aliases(path: Path) -> dict[str, str]:
+    where = f"{path.parent.name}/{ALIAS_FILE}"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as exc:
+        raise ModelError(f"{where}: is not JSON in UTF-8 ({exc}).") from exc
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise ModelError(f'{where}: expected an object of texts such as {{"champion": "1"}}.')
+    for alias in content:
+        fault = name_fault(alias)
+        if fault:
+            raise ModelError(f"{where}: the alias {alias!r} {fault}.")
+    return {normal(alias): normal(target) for alias, target in content.items()}

@@ -1,0 +1,280 @@
+"""Pixfield's one bootstrap: `python run.py VERB ...` on Windows, macOS and Linux, with nothing but Python.
+
+It makes `.venv` beside itself, installs what the verb needs, remembers that, and hands over to the verb's module. An
+older Python (3.6 and later) reads this file, too, so that it can find the one that is needed or name it.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+MARKER = VENV / "pixfield-installed.json"
+UNFINISHED = VENV / "pixfield-installing"
+LOCK = VENV / "pixfield.lock"
+
+SERVE = "requirements-serve.txt"
+ALL = "requirements.txt"
+VERSIONS = ((3, 13), (3, 12), (3, 11))
+VERBS = {  # verb: (module, requirements, what it does)
+    "demo": ("server.demo", SERVE, "TabPy, server, functions, sample images and a table of answers"),
+    "serve": ("server.supervisor", SERVE, "the server and TabPy, until Ctrl-C"),
+    "deploy": ("tabpy_functions.deploy", SERVE, "the functions, onto a TabPy that is already there"),
+    "models": ("models.cli", SERVE, "list, show, add or remove models"),
+    "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
+    "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
+}
+
+
+class Stop(Exception):  # noqa: N818 - no error of the program's: a sentence for the user
+    """Nothing more can be done; the text says what to do."""
+
+
+def main(argv: "list[str]") -> int:
+    """Installs what the verb needs and runs it; returns its exit code."""
+    verb, arguments = (argv[0], argv[1:]) if argv else ("--help", [])
+    if verb in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean {close[0]}?" if close else "there are " + ", ".join(VERBS) + "."
+        print(f"There is no verb {verb}: {hint}", file=sys.stderr)
+        return 2
+    try:
+        install(requirements_of(verb, arguments))
+    except Stop as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    except OSError as exc:
+        print(f"{exc.filename or VENV} cannot be written or read ({exc.strerror}): mend that.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; the next start installs afresh.", file=sys.stderr)
+        return 130
+    return hand_over(verb, arguments)
+
+
+def usage() -> str:
+    """The verbs, one line each."""
+    lines = [f"  {verb:8}{what}" for verb, (_, _, what) in VERBS.items()]
+    return "\n".join(["python run.py VERB [arguments]", "", *lines, "", "python run.py VERB --help says more."])
+
+
+def requirements_of(verb: str, arguments: "list[str]") -> str:
+    """The requirements file a verb needs; Keras comes in where models are made or measured."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return ALL if verb == "models" and words[:1] == ["add"] else VERBS[verb][1]
+
+
+def install(requirements: str) -> None:
+    """Sees to it that `.venv` holds what the file asks for; at once, and without network, when it does already."""
+    if is_installed(requirements):
+        return
+    VENV.mkdir(exist_ok=True)
+    with locked():
+        if is_installed(requirements):  # by the start that held the lock
+            return
+        is_sound = PYTHON.exists() and venv_version() in VERSIONS and not UNFINISHED.exists()
+        if not is_sound:
+            clear()
+        known = installed()
+        UNFINISHED.write_text("An install that was broken off leaves this file; the next one starts afresh.\n")
+        if MARKER.exists():
+            MARKER.unlink()
+        if not is_sound:
+            make_venv()
+        try:
+            add_packages(requirements)
+        except Stop:  # refused before it changed anything, mostly because there is no network
+            write_marker(known)
+            raise
+        both = (SERVE, ALL) if requirements == ALL else (SERVE,)
+        write_marker({**known, **{name: digest(name) for name in both}})
+
+
+def is_installed(requirements: str) -> bool:
+    """The marker names the file as it stands now."""
+    return PYTHON.exists() and installed().get(requirements) == digest(requirements)
+
+
+def installed() -> "dict[str, str]":
+    """What the marker says: requirements file -> digest."""
+    try:
+        found = json.loads(MARKER.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def write_marker(known: "dict[str, str]") -> None:
+    """Complete at once or not at all."""
+    if known:
+        new = MARKER.with_suffix(".new")
+        new.write_text(json.dumps(known), encoding="utf-8")
+        new.replace(MARKER)
+    UNFINISHED.unlink()
+
+
+def digest(requirements: str) -> str:
+    """Over the file, those it includes, and the Python they are installed for."""
+    text = "{}.{}".format(*venv_version())
+    pending = [requirements]
+    while pending:
+        content = (ROOT / pending.pop()).read_text(encoding="utf-8")
+        pending += [line.split()[1] for line in content.splitlines() if line.startswith("-r ")]
+        text += content
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def venv_version() -> "tuple[int, int]":
+    """Python's version in `.venv`; (0, 0) where there is none."""
+    try:
+        lines = (VENV / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0, 0
+    settings = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    major, minor = (settings.get("version") or settings.get("version_info") or "0.0").split(".")[:2]
+    return int(major), int(minor)
+
+
+@contextlib.contextmanager
+def locked() -> "Iterator[None]":
+    """One install at a time; the system frees the lock when its holder, and pip with it, has ended."""
+    with LOCK.open("a+b") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        is_told = False
+        while not try_lock(lock.fileno()):
+            if not is_told:
+                print("Another start is installing: waiting for it.", file=sys.stderr)
+                is_told = True
+            time.sleep(0.2)
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def clear() -> None:
+    """Empties `.venv`, all but the lock that is held."""
+    if UNFINISHED.exists():
+        print("The last install was broken off: starting afresh.", file=sys.stderr)
+    for entry in VENV.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(str(entry))
+        elif entry != LOCK:
+            entry.unlink()
+
+
+def make_venv() -> None:
+    """A fresh environment with the first Python that fits."""
+    python = fitting_python()
+    print(f"Making {VENV} with {python} ...", file=sys.stderr)
+    options = ["--without-pip"] if shutil.which("uv") else []
+    if call([python, "-m", "venv", *options, str(VENV)]) != 0:
+        raise Stop(f"{python} cannot make {VENV}: install its venv package (on Debian: apt install python3-venv).")
+
+
+def fitting_python() -> str:
+    """This Python, or one on the path, of a version that all our packages are built for."""
+    if tuple(sys.version_info[:2]) in VERSIONS:
+        return sys.executable
+    names = [[f"python{major}.{minor}"] for major, minor in VERSIONS] + [["python3"], ["python"]]
+    if os.name == "nt":
+        names = [["py", f"-{major}.{minor}"] for major, minor in VERSIONS] + names
+    for name in names:
+        found = probed(name)
+        if found:
+            return found
+    here = "{}.{}".format(*sys.version_info[:2])
+    raise Stop(f"Pixfield needs Python 3.11, 3.12 or 3.13 and this is {here}: install one from https://www.python.org.")
+
+
+def probed(command: "list[str]") -> str:
+    """The interpreter behind a command, if it is there and fits."""
+    program = shutil.which(command[0])
+    if not program:
+        return ""
+    question = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)"
+    result = subprocess.run(
+        [program, *command[1:], "-c", question], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+    )
+    major, minor, executable = [*result.stdout.decode("utf-8", "replace").strip().split(" ", 2), "", "", ""][:3]
+    return executable if (major, minor) in [(str(a), str(b)) for a, b in VERSIONS] else ""
+
+
+def add_packages(requirements: str) -> None:
+    """Installs with uv where it is on the path, else with pip; both show their progress."""
+    print(f"Installing {requirements} (once) ...", file=sys.stderr)
+    uv = shutil.which("uv")
+    if uv:
+        code = call([uv, "pip", "install", "--python", str(PYTHON), "-r", requirements])
+    else:
+        if not has_pip():
+            call([str(PYTHON), "-m", "ensurepip"])
+        code = call([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements])
+    if code != 0:
+        raise Stop("The installation failed for the reason above: mend that (often it is the network) and start again.")
+
+
+def has_pip() -> bool:
+    """Not in an environment that uv made."""
+    return any(VENV.glob("**/site-packages/pip/__init__.py"))
+
+
+def call(command: "list[str]") -> int:
+    """Runs a command in the project's folder; what it says goes to standard error, standard output is the verb's."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return subprocess.call(command, cwd=str(ROOT), stdout=sys.__stderr__, env=environment(), close_fds=False)
+
+
+def environment() -> "dict[str, str]":
+    """UTF-8 everywhere; modules come from the project and `.venv`, never from the user's folder."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
+    kept.update(PYTHONUTF8="1", PYTHONPATH=str(ROOT), PYTHONSAFEPATH="1")
+    return kept
+
+
+def hand_over(verb: str, arguments: "list[str]") -> int:
+    """The verb's module in place of this process, in the user's folder, where relative arguments belong."""
+    command = [str(PYTHON), "-m", VERBS[verb][0], *arguments]
+    if verb == "test":
+        os.chdir(str(ROOT))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name != "nt":
+        os.execve(command[0], command, environment())  # noqa: S606 - no shell is wanted
+    child = subprocess.Popen(command, env=environment())
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:  # the console sends Ctrl-C to both; the child ends as it sees fit
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
