@@ -81,18 +81,12 @@ def keras_run(model: Any) -> Run:
 
 
 def onnx_run(path: Path) -> Run:
-    """The exported network on the CPU; raises `ModelError` when ONNX Runtime cannot load it or it lacks an output."""
+    """The exported network on the CPU, all its outputs by name; ONNX Runtime's own errors pass."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError) as exc:
-        raise ModelError(f"ONNX Runtime cannot load it ({exc}).") from exc
-    missing = {"probabilities", "embedding"} - {output.name for output in session.get_outputs()}
-    if missing:
-        raise ModelError(f"its outputs lack {', '.join(sorted(missing))}")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     (entry,) = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
 
@@ -109,7 +103,7 @@ def _export_onnx(model: Any, path: Path, golden: GoldenSet) -> str:
             model.export(path, format="onnx", verbose=False)
         fault = _fault_of(onnx_run(path), golden)
     except Exception as exc:  # noqa: BLE001 - three exporters raise whatever they like; the file is optional
-        fault = f"{type(exc).__name__}: {exc}".splitlines()[0]
+        fault = f"{type(exc).__name__}: {exc}".splitlines()[0].replace(str(path), path.name)
     if fault is None:
         return "kept: ONNX Runtime reproduces the golden outputs"
     path.unlink(missing_ok=True)

@@ -41,5 +41,5 @@ def _pieces(photo: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
 
 def _as_png(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()

@@ -97,7 +97,7 @@ def is_on_gpu() -> bool:
         import torch
 
         return bool(torch.cuda.is_available())
-    return bool(keras.distribution.list_devices("gpu"))
+    return any(device.startswith(("gpu", "cuda", "rocm")) for device in keras.distribution.list_devices())
 
 
 def _let_memory_grow() -> None:

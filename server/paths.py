@@ -128,11 +128,11 @@ class PathResolver:
             PathError: a symbolic link leads outside the allowed folders.
         """
         folder, name = os.path.split(candidate)
-        real_folder = self._real_folder(folder)
-        if real_folder is None:
-            return candidate, None
-        real = os.path.join(real_folder, name)
         try:
+            real_folder = self._real_folder(folder)
+            if real_folder is None:
+                return candidate, None
+            real = os.path.join(real_folder, name)
             result = os.lstat(real)
             if stat.S_ISLNK(result.st_mode):
                 result = os.lstat(self._inside(os.path.realpath(real)))
@@ -188,14 +188,22 @@ def read_file(found: FoundFile, *, max_bytes: int) -> tuple[bytes, FoundFile]:
     """
     try:
         descriptor = os.open(found.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
+        try:
             before = os.fstat(descriptor)
-            if (before.st_dev & _MASK, before.st_ino & _MASK) != found.signature[:2]:
-                raise PathError("the file was exchanged while it was read: ask again")
-            if before.st_size > max_bytes:
-                raise TooManyBytesError(before.st_size, max_bytes)
-            return file.read(max_bytes + 1), FoundFile(found.path, signature_of(before))
+            _check_opened(before, found, max_bytes)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(max_bytes + 1), FoundFile(found.path, signature_of(before))
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as exc:
         raise PathError("file not found") from exc
     except OSError as exc:
         raise PathError(f"the file cannot be read: {exc.strerror}") from exc
+
+
+def _check_opened(opened: os.stat_result, found: FoundFile, max_bytes: int) -> None:
+    """Raise PathError unless what was opened is the file that was found; a new pipe can have an old inode's number."""
+    if (opened.st_dev & _MASK, opened.st_ino & _MASK) != found.signature[:2] or not stat.S_ISREG(opened.st_mode):
+        raise PathError("the file was exchanged while it was read: ask again")
+    if opened.st_size > max_bytes:
+        raise TooManyBytesError(opened.st_size, max_bytes)

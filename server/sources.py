@@ -21,7 +21,8 @@ from server.store import Store, StoredSource
 log = logging.getLogger(__name__)
 
 _ABSENT, _NO_PATH, _STAR = 0, 1, 2  # slots that are always there
-_BYTES_A_ROW = 450  # text and digest objects, dictionary entry, array cells: measured with 1,000,000 rows
+_BYTES_A_ROW = 560  # objects, dictionary entry and array cells of a row without its text: measured, 1,000,000 rows
+_BYTES_A_LETTER = 2  # the text may be kept twice: as written, and as the path it led to
 _NEVER = -np.inf
 
 
@@ -57,11 +58,11 @@ class Sources:
     def __init__(self, *, roots: Roots, max_bytes: int, recheck_s: float, limit_bytes: int, store: Store,
                  clock: Callable[[], float]) -> None:
         self._roots, self._max_bytes, self._recheck_s = roots, max_bytes, recheck_s
-        self._limit = max(1000, limit_bytes // _BYTES_A_ROW)
+        self._limit_bytes = max(1_000_000, limit_bytes)
         self._store, self._clock = store, clock
         self._owner = store.name_id("roots " + "\n".join(roots.allowed))
         self._lock = threading.Lock()
-        self._generation = 0
+        self._generation, self._bytes = 0, 0
         self._clear()
 
     def __len__(self) -> int:
@@ -100,9 +101,9 @@ class Sources:
         """Load stored sources, to be looked at on first use, until the memory limit; returns how many."""
         count = 0
         for page in self._store.every_source(self._owner):
-            if len(self._known) + len(page) > self._limit:
+            if self._bytes + sum(map(_bytes_of, (row.text for row in page))) > self._limit_bytes:
                 break
-            self._remember([(row.text, _Known(row.found, row.digest, None)) for row in page], _NEVER, keep=True)
+            self._remember([(row.text, _known(row)) for row in page], _NEVER, keep=True)
             count += len(page)
         return count
 
@@ -151,7 +152,7 @@ class Sources:
         with self._lock:
             absent = [text for text in texts if text not in self._slots]
         stored = self._store.sources(self._owner, absent) if absent else []
-        return {source.text: _Known(source.found, source.digest, None) for source in stored}
+        return {source.text: _known(source) for source in stored}
 
     def _recall(self, texts: list[str]) -> dict[str, _Known]:
         """What memory, else the store, says of `texts`."""
@@ -178,6 +179,7 @@ class Sources:
                 if slot == _ABSENT:
                     slot = self._slots[text] = len(self._known)
                     self._known.append(known)
+                    self._bytes += _bytes_of(text)
                     if slot >= len(self._checked_at):
                         self._grow()
                 elif keep:
@@ -185,11 +187,12 @@ class Sources:
                 self._known[slot] = known
                 self._checked_at[slot] = checked_at
                 self._has_error[slot] = known.error is not None
-            if len(self._known) > self._limit:
+            if self._bytes > self._limit_bytes:
                 self._drop_oldest_half()
 
     def _clear(self) -> None:
         self._generation += 1
+        self._bytes = 0
         no_path = _Known(None, None, "no path given")
         star = _Known(None, None, "several paths in one mark (ATTR gave *): put the path field on Detail")
         self._known = [_Known(None, None, None), no_path, star]
@@ -213,8 +216,19 @@ class Sources:
         for text, known, checked_at in kept:
             slot = self._slots[text] = len(self._known)
             self._known.append(known)
+            self._bytes += _bytes_of(text or "")
             self._checked_at[slot] = checked_at
             self._has_error[slot] = known.error is not None
+
+
+def _bytes_of(text: str) -> int:
+    return _BYTES_A_ROW + _BYTES_A_LETTER * len(text)
+
+
+def _known(stored: StoredSource) -> _Known:
+    """A stored source as it is remembered: an absolute path shares its text."""
+    found = stored.found
+    return _Known(FoundFile(stored.text, found.signature) if found.path == stored.text else found, stored.digest, None)
 
 
 def _note(column: Column, text: str, rows: list[int], result: _Known) -> None:

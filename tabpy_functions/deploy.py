@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deploy", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="run.py deploy", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--tabpy", required=True, metavar="URL", help="the TabPy, for example http://tabpy.example:9004"
     )
@@ -62,7 +62,7 @@ def _summary(outcome: deployment.Outcome, tabpy: Site) -> str:
         return f"TabPy at {tabpy.url} is up to date: {len(outcome.unchanged)} functions."
     lines = [f"TabPy at {tabpy.url}:"]
     lines += [f"  {name}  deployed" for name in outcome.deployed]
-    lines += [f"  {name}  removed, the server no longer has it" for name in outcome.removed]
+    lines += [f"  {name}  removed (TabPy 2.16 goes on answering it until a restart)" for name in outcome.removed]
     lines += [f"  {len(outcome.unchanged)} unchanged"] if outcome.unchanged else []
     return "\n".join(lines)
 
@@ -77,9 +77,10 @@ def _advice(tabpy: Site, server: Site, token_file: Path | None) -> list[str]:
         wanted.append(f"  PIXFIELD_URL={server.url}")
     if token_file:
         wanted.append("  PIXFIELD_TOKEN_FILE=<a file there that holds the server's token>")
-    lines = ["Set in that TabPy's environment, then restart it:", *wanted] if wanted else []
+    lines = ["That TabPy's environment needs:", *wanted] if wanted else []
     problem = _reach_problem(tabpy, server)
-    return [*lines, f"At present it answers: {problem}" if problem else "It reaches the Pixfield server."]
+    then = "Set that and restart it; at" if wanted else "At"
+    return [*lines, f"{then} present it answers: {problem}" if problem else "It reaches the Pixfield server."]
 
 
 def _reach_problem(tabpy: Site, server: Site) -> str:

@@ -12,7 +12,7 @@ IGNORED = "refresh"  # lets a Tableau parameter force a new request; the server 
 
 
 def source_of(function: Function) -> str:
-    """A self-contained function as text: standard library only, Python 3.8 and later, the helpers inside."""
+    """A self-contained function as text: standard library only, Python 3.8 and later, all it calls inside."""
     body, names = _inside()
     if clash := names & set(function.parameters):
         raise FunctionTableError(f"{function.name} has a parameter {min(clash)}, a name the forwarder uses itself.")

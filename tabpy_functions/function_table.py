@@ -1,6 +1,7 @@
 """The server's function table: what `GET /v1/functions` says is the one list of functions there is."""
 
 import http.client
+import json
 import keyword
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def fetch(server: Site, *, timeout_s: float = 10.0) -> tuple[Function, ...]:
         raise FunctionTableError(f"The Pixfield server at {server.url} wants its token: name its file (--token-file).")
     if answer.status != 200:
         raise FunctionTableError(
-            f"{server.url} answered HTTP {answer.status} to /v1/functions: is it a Pixfield server? ({answer.reason()})"
+            f"{server.url} answered HTTP {answer.status} to /v1/functions: name the address of a Pixfield server."
         )
     return parse(answer.value)
 
@@ -61,12 +62,19 @@ def parse(table: Any) -> tuple[Function, ...]:
                 required=tuple(row["required"]),
                 description=row["description"],
                 returns=row["returns"],
-                example=str(row.get("example") or ""),
+                example=_as_text(row.get("example")),
             )
             for row in table["functions"]
         )
     except (KeyError, TypeError, AttributeError) as exc:
         raise FunctionTableError(f"The server's function table is not understood ({exc}): update both sides.") from exc
+
+
+def _as_text(example: object) -> str:
+    """One row's answer as a reader sees it."""
+    if example is None or isinstance(example, str):
+        return example or ""
+    return json.dumps(example)
 
 
 def _check_text(name: str, what: str, text: str) -> None:

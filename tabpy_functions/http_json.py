@@ -22,7 +22,7 @@ class Answer:
     def reason(self) -> str:
         """What the answer says went wrong, in the words of TabPy or of the Pixfield server."""
         if not isinstance(self.value, dict):
-            return str(self.value).strip()[:300]
+            return " ".join(str(self.value).split())[:300]
         error = self.value.get("error")
         parts = [error.get("message"), error.get("hint")] if isinstance(error, dict) else []
         parts = parts or [self.value.get("message"), self.value.get("info")]

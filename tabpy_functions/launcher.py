@@ -27,12 +27,13 @@ from tabpy_functions.tabpy_hooks import check_hooks, install_hooks
 
 log = logging.getLogger(__name__)
 
+REFUSED = 2  # the exit code that tells the parent: the last line on standard error is for the user
 SERVER_WAIT_S = 60.0
 RETRY_S = 0.1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns when TabPy has stopped: 0 when asked to, else 1 and one sentence on standard error."""
+    """The command; returns when TabPy has stopped: 0 when asked to, else 2 and one sentence on standard error."""
     options = _parser().parse_args(argv)
     ready_line, sys.stdout = sys.stdout, sys.stderr  # a script's print() must not end up among our lines
     try:
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise tabpy.failure
     except TabPySideError as exc:
         print(exc, file=sys.stderr)
-        return 1
+        return REFUSED
     return 0
 
 

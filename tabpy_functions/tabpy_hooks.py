@@ -24,12 +24,30 @@ def check_hooks() -> None:
     version = importlib.metadata.version("tabpy")
     if version != TABPY_VERSION:
         raise LaunchError(f"TabPy {version} is installed, {TABPY_VERSION} is needed: run `python run.py serve` again.")
+    found = _found()
+    wrong = [name for name, value in found.items() if value != _EXPECTED[name]]
+    if wrong:
+        raise LaunchError(f"TabPy {version} is not as expected at {', '.join(wrong)}: install {TABPY_VERSION} afresh.")
+
+
+_EXPECTED: dict[str, tuple[object, ...]] = {
+    "RestrictedTabPy": ("protocol", "port", "logger", "timeout", "headers"),
+    "RestrictedTabPy.query": ("self", "name", "args", "kwargs"),
+    "_process_query": ("self", "endpoint_name", "start"),
+    "_handle_result": ("self", "po_name", "data", "qry", "uid"),
+    "custom_query": ("description", "custom_query"),
+    "calls": (True, True, True, True),
+}
+
+
+def _found() -> dict[str, tuple[object, ...]]:
+    """What the installed TabPy has at the places of the hooks."""
     from tabpy.tabpy_server.app.app import TabPyApp
     from tabpy.tabpy_server.handlers import evaluation_plane_handler as evaluation
     from tabpy.tabpy_server.handlers.query_plane_handler import QueryPlaneHandler
     from tabpy.tabpy_tools.custom_query_object import CustomQueryObject
 
-    found = {
+    return {
         "RestrictedTabPy": _parameters(evaluation.RestrictedTabPy),
         "RestrictedTabPy.query": _parameters(evaluation.RestrictedTabPy.query),
         "_process_query": _parameters(QueryPlaneHandler._process_query),  # noqa: SLF001 - the hook itself
@@ -45,19 +63,6 @@ def check_hooks() -> None:
             )
         ),
     }
-    wrong = [name for name, value in found.items() if value != _EXPECTED[name]]
-    if wrong:
-        raise LaunchError(f"TabPy {version} is not as expected at {', '.join(wrong)}: install {TABPY_VERSION} afresh.")
-
-
-_EXPECTED: dict[str, tuple[object, ...]] = {
-    "RestrictedTabPy": ("protocol", "port", "logger", "timeout", "headers"),
-    "RestrictedTabPy.query": ("self", "name", "args", "kwargs"),
-    "_process_query": ("self", "endpoint_name", "start"),
-    "_handle_result": ("self", "po_name", "data", "qry", "uid"),
-    "custom_query": ("description", "custom_query"),
-    "calls": (True, True, True, True),
-}
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:

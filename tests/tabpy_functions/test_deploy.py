@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import TabPy, free_port, stock_tabpy
 from stand_in import FUNCTIONS, TOKEN, StandIn, running
+from tabpy_processes import TabPy, free_port, stock_tabpy
 
 from tabpy_functions.deploy import main
 
-NAMES = [row["name"] for row in FUNCTIONS]
+pytest_plugins = ("tabpy_fixtures",)
+
+NAMES = [str(row["name"]) for row in FUNCTIONS]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,6 @@ def test_only_what_changed_is_deployed(arguments: list[str], there: TabPy, pixfi
     assert int(str(after[NAMES[0]]["version"])) == int(str(before[NAMES[0]]["version"])) + 1
     assert {name: after[name] for name in NAMES[1:-1]} == {name: before[name] for name in NAMES[1:-1]}
     assert NAMES[-1] not in after
-    assert there.query(NAMES[-1], {"paths": ["a"]}, auth=("ann", "secret")).status_code == 404
 
 
 def test_functions_of_others_are_left_alone(
@@ -123,7 +124,7 @@ def test_says_when_tabpy_does_not_reach_the_server(
     with stock_tabpy(tmp_path, {}, {"PIXFIELD_URL": nowhere}) as tabpy:
         assert main(["--tabpy", tabpy.url, "--server", server.url, "--token-file", str(token_file)]) == 0
     out = capsys.readouterr().out
-    assert f"At present it answers: Pixfield server not reached at {nowhere}" in out
+    assert f"Set that and restart it; at present it answers: Pixfield server not reached at {nowhere}" in out
 
 
 def test_per_cent_sign_is_refused_before_it_breaks_tabpy(
@@ -155,11 +156,8 @@ def test_scripts_switched_off(
     [
         (["--tabpy", "http://127.0.0.1:{closed}"], "TabPy not reached at http://127.0.0.1:{closed}"),
         (["--tabpy", "127.0.0.1:9004"], "'127.0.0.1:9004' is no address: write it like http://127.0.0.1:9004."),
-        (
-            ["--server", "http://127.0.0.1:{closed}"],
-            "Pixfield server not reached at http://127.0.0.1:{closed}: start it",
-        ),
-        (["--server", "{tabpy}"], "answered HTTP 401|wants its token"),
+        (["--server", "http://127.0.0.1:{closed}"], "Pixfield server not reached at http://127.0.0.1:{closed}: start"),
+        (["--server", "{tabpy}"], "{tabpy} answered HTTP 404 to /v1/functions: name the address of a Pixfield server."),
         (["--token-file", "/nowhere/token"], "/nowhere/token cannot be read (No such file or directory)"),
         (["--tabpy-user", "bob"], "refuses the user or password"),
     ],
@@ -171,7 +169,7 @@ def test_failures_are_one_sentence(
     values = {"closed": free_port(), "tabpy": there.url}
     assert main([*arguments, *(word.format(**values) for word in change)]) == 1
     err = capsys.readouterr().err
-    assert any(text in err for text in said.format(**values).split("|"))
+    assert said.format(**values) in err
     assert err.count("\n") == 1
 
 

@@ -14,15 +14,17 @@ from types import CodeType
 from typing import Any
 
 import pytest
-from conftest import free_port, stopped, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stand_in import FUNCTIONS, TOKEN, StandIn
+from tabpy_processes import free_port, stopped, wait_for
 
 from tabpy_functions import forwarding
 from tabpy_functions.errors import FunctionTableError
 from tabpy_functions.forwarder import source_of
 from tabpy_functions.function_table import parse
+
+pytest_plugins = ("tabpy_fixtures",)
 
 CLOSED_PORT = free_port()
 NOT_REACHED = "Pixfield server not reached at {}: start it with `python run.py serve`"

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import ROOT, TabPy, free_port, launched_tabpy, launcher, stopped
 from stand_in import FUNCTIONS, StandIn, running
+from tabpy_processes import ROOT, TabPy, free_port, launched_tabpy, launcher, stopped
 
 from tabpy_functions.errors import LaunchError
 from tabpy_functions.tabpy_hooks import check_hooks
+
+pytest_plugins = ("tabpy_fixtures",)
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and pipes")
 
@@ -27,7 +29,7 @@ def refusal(*arguments: str, **options: Any) -> str:
     """What a launcher that ends at once says on standard error."""
     process = launcher(*arguments, stderr=subprocess.PIPE, **options)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (2, "")
     return err.strip().splitlines()[-1]
 
 

@@ -7,8 +7,10 @@ import time
 
 import pytest
 import requests
-from conftest import TabPy
 from stand_in import FUNCTIONS
+from tabpy_processes import TabPy
+
+pytest_plugins = ("tabpy_fixtures",)
 
 ASK = "return tabpy.query('image_label', _arg1)['response']"
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import TabPy
+from tabpy_processes import TabPy
+
+pytest_plugins = ("tabpy_fixtures",)
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ASK = "return tabpy.query({!r}, _arg1)['response']"

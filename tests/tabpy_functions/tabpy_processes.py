@@ -1,4 +1,4 @@
-"""Real TabPy processes, started once: ours by its launcher, the stock one by its own command, before a real server."""
+"""Real TabPy processes: ours by its launcher, the stock one by its own command."""
 
 import json
 import os
@@ -6,15 +6,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
-from stand_in import TOKEN, StandIn, running
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRTY = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "ODD": "100%", "ALL_PROXY": "http://x"}
@@ -37,9 +35,6 @@ class TabPy:
     def query(self, function: str, data: Any, **options: Any) -> requests.Response:
         """A MODEL_EXTENSION_* calculation, as Tableau sends it."""
         return requests.post(f"{self.url}/query/{function}", json={"data": data}, timeout=60, **options)
-
-
-Launch = Callable[..., Any]
 
 
 def free_port() -> int:
@@ -109,60 +104,3 @@ def wait_for(url: str) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-@pytest.fixture(scope="session")
-def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the stand-in's token."""
-    path = tmp_path_factory.mktemp("token") / "token"
-    path.write_text(TOKEN + "\n")
-    return path
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[StandIn]:
-    """The stand-in for the Pixfield server."""
-    with running() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture(scope="session")
-def ours(server: StandIn, token_file: Path) -> Iterator[TabPy]:
-    """A TabPy of our launcher's, with the stand-in's functions and the unruly ones that only tests deploy."""
-    with launched_tabpy("--server", server.url, "--token-file", str(token_file)) as tabpy:
-        deploy_unruly(tabpy)
-        yield tabpy
-
-
-@pytest.fixture(scope="session")
-def stock(server: StandIn, token_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TabPy]:
-    """A stock TabPy whose environment knows the stand-in, with the unruly functions alone."""
-    env = {"PIXFIELD_URL": server.url, "PIXFIELD_TOKEN_FILE": str(token_file)}
-    with stock_tabpy(tmp_path_factory.mktemp("stock"), {}, env) as tabpy:
-        deploy_unruly(tabpy)
-        yield tabpy
-
-
-def deploy_unruly(tabpy: TabPy) -> None:
-    """Functions as other people write them, by TabPy's own client inside TabPy, without its waits."""
-    script = """
-from tabpy.tabpy_tools.client import Client
-client = Client("http://localhost:{port}/")
-client._wait_for_endpoint_deployment = lambda *args: None
-def identity(x): return x
-def raising(x): raise ValueError("no <b>such</b> luck")
-def nan(x): return [float("nan")] * len(x)
-def unserialisable(x): return {{1, 2}}
-def mixed(x): return {{1: (x, None), "two</script>": [1.5, True, "\u65e5\u672c"]}}
-def sleeping(x):
-    import time
-    time.sleep(x[0])
-    return x
-def changing(x):
-    x.append("changed")
-    return len(x)
-for function in (identity, raising, nan, unserialisable, mixed, sleeping, changing):
-    client.deploy(function.__name__, function, override=True)
-""".format(port=tabpy.url.rpartition(":")[2])
-    response = tabpy.evaluate(script)
-    assert (response.status_code, response.text) == (200, "null")
