@@ -187,7 +187,7 @@ class Sources:
                 self._known[slot] = known
                 self._checked_at[slot] = checked_at
                 self._has_error[slot] = known.error is not None
-            if self._bytes > self._limit_bytes:
+            while self._bytes > self._limit_bytes:
                 self._drop_oldest_half()
 
     def _clear(self) -> None:
@@ -208,7 +208,7 @@ class Sources:
         self._has_error = np.concatenate([self._has_error, np.zeros(size, bool)])
 
     def _drop_oldest_half(self) -> None:
-        texts = list(self._slots)[3 + (len(self._slots) - 3) // 2:]
+        texts = list(self._slots)[3 + (len(self._slots) - 3 + 1) // 2:]  # rounded up: one giant text must go too
         kept = [(text, self._known[self._slots[text]], self._checked_at[self._slots[text]]) for text in texts]
         self._clear()
         while len(self._checked_at) < len(kept) + 3:

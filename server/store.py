@@ -67,8 +67,12 @@ class Store:
         self._wake = threading.Event()
         self._is_closing = False
         self._names: dict[str, int] = {}
-        with contextlib.closing(self._connect()) as connection:
-            _migrate(connection, path)
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                _migrate(connection, path)
+        except sqlite3.Error as exc:
+            raise SettingsError(f"{path} cannot be used ({exc}): move it away, a new one is made (every picture is read"
+                                " again), or start with another --state folder.") from exc
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._writer.start()
 
@@ -85,8 +89,9 @@ class Store:
         with self._lock:
             if name not in self._names:
                 with contextlib.closing(self._connect()) as connection, connection:
-                    connection.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
-                    row = connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+                    storable = name.encode(errors="backslashreplace").decode()  # a folder's name may be no UTF-8
+                    connection.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (storable,))
+                    row = connection.execute("SELECT id FROM names WHERE name = ?", (storable,)).fetchone()
                 self._names[name] = int(row[0])
             return self._names[name]
 
@@ -128,7 +133,9 @@ class Store:
     # ---- writing -----------------------------------------------------------------------------------------------
 
     def put_source(self, roots: int, source: StoredSource) -> None:
-        """Queue a source."""
+        """Queue a source; one whose name is no UTF-8 (Linux allows any bytes) is left out: SQLite cannot hold it."""
+        if not _is_storable(source.text) or not _is_storable(source.found.path):
+            return
         with self._lock:
             self._sources[roots, source.text] = source
 
@@ -160,11 +167,15 @@ class Store:
     def _write_loop(self) -> None:
         while not self._is_closing:
             self._wake.wait(_COMMIT_EVERY_S)
-            try:
-                self.flush()
-            except sqlite3.Error:
-                log.exception("the store could not be written; answers stay in memory and are tried again")
-                self._wake.wait(5)
+            self._write()
+        self._write()  # what was queued while the last one ran
+
+    def _write(self) -> None:
+        try:
+            self.flush()
+        except sqlite3.Error:
+            log.exception("the store could not be written; answers stay in memory and are tried again")
+            self._wake.wait(5)
 
     # ---- connections -------------------------------------------------------------------------------------------
 
@@ -213,6 +224,14 @@ _VECTORS = ("SELECT e.digest, e.vector FROM json_each(?1) AS k"
 def _source(row: tuple[Any, ...]) -> StoredSource:
     text, path, device, inode, size, mtime_ns, digest = row
     return StoredSource(text, FoundFile(path, Signature(int(device), int(inode), int(size), int(mtime_ns))), digest)
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _forget(queued: dict[K, V], written: dict[K, V]) -> None:
