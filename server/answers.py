@@ -119,8 +119,6 @@ class Answers:
 
     def _insert(self, digests: Sequence[str], rankings: Rankings, notes: Sequence[str | None]) -> None:
         with self._lock:
-            if len(self._rows) + len(digests) > self._limit:
-                self._drop_oldest_half()
             for position, (digest, note) in enumerate(zip(digests, notes, strict=True)):
                 row = self._rows.setdefault(digest, len(self._rows))
                 if row >= len(self._rankings):
@@ -129,6 +127,8 @@ class Answers:
                 self._rankings.probabilities[row] = rankings.probabilities[position]
                 if note:
                     self._notes[digest] = note
+            while len(self._rows) > self._limit:
+                self._drop_oldest_half()
 
     def _drop_oldest_half(self) -> None:
         kept = list(self._rows.items())[len(self._rows) // 2:]

@@ -22,7 +22,7 @@ _RETURNS = {"string": "SCRIPT_STR", "number": "SCRIPT_REAL", "boolean": "SCRIPT_
 def settings_table() -> str:
     """Every setting of `serve` with its default; defaults that depend on the machine are said in words."""
     words = {"state": "`state/` beside run.py", "store": "`models/store/`", "engine_threads": "cores",
-             "decode_threads": "half the cores"}
+             "decode_threads": "cores"}
     rows = []
     for row in fields(Settings):
         default = words.get(row.name) or ("none" if row.default in (None, ()) else f"`{row.default}`")

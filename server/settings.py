@@ -45,7 +45,7 @@ class Settings:
     half: bool = _setting(False, "half precision in the Keras engine, for GPUs")
     batch_size: int = _setting(8, "pictures the model sees at once (ONNX Runtime; Keras on a GPU uses 64)")
     engine_threads: int = _setting(_CORES, "threads that run the model (ONNX Runtime)")
-    decode_threads: int = _setting(max(1, _CORES // 2), "threads that read and decode pictures")
+    decode_threads: int = _setting(_CORES, "threads that read and decode pictures")
     verbose: bool = _setting(False, "log what is looked at, not only one line a request")
 
     def __post_init__(self) -> None:

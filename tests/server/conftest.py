@@ -135,6 +135,19 @@ def settings(tmp_path: Path, pictures: Pictures) -> Settings:
                     batch_size=8, engine_threads=2, decode_threads=2)
 
 
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Returns when something has become true; fails when it has not after twenty seconds."""
+
+    def wait(is_true: Callable[[], object]) -> None:
+        until = time.monotonic() + 20
+        while not is_true():
+            assert time.monotonic() < until, "what was waited for did not come"
+            time.sleep(0.002)
+
+    return wait
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands still."""
