@@ -59,16 +59,17 @@ class Batcher:
     def take(self) -> list[Prepared]:
         """The next batch, 1 to `batch_size` pictures; an empty list when closed."""
         with self._changed:
-            while not self._waiting and not self._is_closed:  # again when another thread took what this one waited with
-                while not self._waiting and not self._is_closed:
-                    self._changed.wait()
-                self._wait_for_company()
+            self._gather()
+            while not self._waiting and not self._is_closed:  # another thread took what this one gathered
+                self._gather()
             batch = [self._waiting.popleft() for _ in range(min(self._batch_size, len(self._waiting)))]
             self._changed.notify_all()
         return batch
 
-    def _wait_for_company(self) -> None:
-        """Wait until the batch is full, nothing more is on its way, or the time is over."""
+    def _gather(self) -> None:
+        """Wait for a picture, then until the batch is full, nothing more is on its way, or the time is over."""
+        while not self._waiting and not self._is_closed:
+            self._changed.wait()
         until = time.monotonic() + self._max_wait_s
         while len(self._waiting) < self._batch_size and self._has_upstream() and not self._is_closed:
             left = until - time.monotonic()

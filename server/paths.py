@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 _MASK = 0x7FFF_FFFF_FFFF_FFFF  # Windows has 128-bit file indexes and unsigned volumes; SQLite and numpy have int64
 RACY = -1
+_IS_FOLDER = "this is a folder, not a picture"
 _RACY_NS = 2_000_000_000  # FAT keeps times to 2 s: a file changed so recently may change again under the same time
 
 
@@ -102,7 +103,8 @@ class PathResolver:
         candidates = list(dict.fromkeys(self._candidates(cleaned)))
         inside = [path for path in map(os.path.normpath, candidates) if self.roots.contains(os.path.dirname(path))]
         if not inside:
-            raise PathError("outside the allowed folders (--images)")
+            is_root = any(self.roots.contains(os.path.normpath(path)) for path in candidates)
+            raise PathError(_IS_FOLDER if is_root else "outside the allowed folders (--images)")
         found = {path: result for path, result in map(self._look, inside) if result is not None}
         if not found:
             raise PathError("file not found")
@@ -156,7 +158,7 @@ class PathResolver:
 
     def _check_kind(self, result: os.stat_result) -> None:
         if stat.S_ISDIR(result.st_mode):
-            raise PathError("this is a folder, not a picture")
+            raise PathError(_IS_FOLDER)
         if not stat.S_ISREG(result.st_mode):
             raise PathError("not a regular file")
         if result.st_size == 0:

@@ -53,7 +53,7 @@ class Rankings:
         classes = probabilities.shape[1]
         kept = kept_ranks(classes)
         candidates = np.broadcast_to(np.arange(classes), probabilities.shape)
-        if kept < classes:  # a full sort of 1,000 classes would hold the interpreter lock for half a millisecond a batch
+        if kept < classes:  # a full sort of 1,000 classes would hold the interpreter lock half a millisecond a batch
             candidates = np.sort(np.argpartition(-probabilities, kept, axis=1)[:, :kept], axis=1)
         among = np.take_along_axis(probabilities, candidates, axis=1)
         order = np.take_along_axis(candidates, np.argsort(-among, axis=1, kind="stable"), axis=1)

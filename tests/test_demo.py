@@ -13,15 +13,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from stack import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def _free_ports() -> tuple[str, str]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return str(one.getsockname()[1]), str(two.getsockname()[1])
+    one, two = free_ports()
+    return str(one), str(two)
 
 
 def _command(module: str, *arguments: str) -> list[str]:
