@@ -22,7 +22,7 @@ def distort(ink: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.u
 
 
 def _distort_one(ink: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    from scipy import ndimage  # type: ignore[import-untyped]  # scipy publishes no types
+    from scipy import ndimage
 
     side = ink.shape[0]
     fine = ndimage.zoom(ink.astype(np.float32), _FINE, order=3, mode="grid-constant", grid_mode=True)

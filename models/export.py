@@ -7,11 +7,8 @@ trust it; why it is left out stands in `about` of `model.json`.
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import os
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
-from models.golden import FULL_TOLERANCE, GoldenSet, Run, engine_fault, make_golden, write_golden
+from models.golden import Run, make_golden, write_golden
+from models.onnx_export import export_onnx
 from models.spec import SPEC_FILE, ModelSpec, write_spec
 from models.version import ModelVersion, file_digest, open_version
-
-log = logging.getLogger(__name__)
 
 KERAS_FILE = "model.keras"
 ONNX_FILE = "model.onnx"
@@ -54,7 +50,7 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
         golden = make_golden(pictures, run, size=spec.input_size, channels=spec.channels, resize=spec.resize)
         names = [*write_golden(arriving, pictures, golden), KERAS_FILE]
         model.save(arriving / KERAS_FILE)
-        outcome = _export_onnx(model, arriving / ONNX_FILE, golden)
+        outcome = export_onnx(model, arriving / ONNX_FILE, golden)
         names += [ONNX_FILE] if (arriving / ONNX_FILE).exists() else []
         files = {name: file_digest(arriving / name) for name in names}
         about = {**spec.about, "onnx": outcome}
@@ -78,59 +74,6 @@ def keras_run(model: Any) -> Run:
         return {name: np.asarray(values, np.float32) for name, values in outputs.items()}
 
     return run
-
-
-def onnx_run(path: Path) -> Run:
-    """The exported network on the CPU, all its outputs by name; ONNX Runtime's own errors pass."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
-    names = [output.name for output in session.get_outputs()]
-
-    def run(pixels: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
-        return dict(zip(names, session.run(names, {entry.name: pixels.astype(np.float32)}), strict=True))
-
-    return run
-
-
-def _export_onnx(model: Any, path: Path, golden: GoldenSet) -> str:
-    """Write `path` if it turns out exact; returns what became of it, for `about`."""
-    try:
-        with _quiet():
-            model.export(path, format="onnx", verbose=False)
-        fault = _fault_of(onnx_run(path), golden)
-    except Exception as exc:  # noqa: BLE001 - three exporters raise whatever they like; the file is optional
-        fault = f"{type(exc).__name__}: {exc}".splitlines()[0].replace(str(path), path.name)
-    if fault is None:
-        return "kept: ONNX Runtime reproduces the golden outputs"
-    path.unlink(missing_ok=True)
-    log.warning("model.onnx is left out: %s", fault)
-    return f"left out: {fault}"
-
-
-def _fault_of(run: Run, golden: GoldenSet) -> str | None:
-    """All golden pictures at once, then the first alone: the batch axis must be free."""
-    fault = engine_fault(golden, run(golden.pixels), FULL_TOLERANCE)
-    if fault is None and len(run(golden.pixels[:1])["probabilities"]) != 1:
-        return "its batch axis is not free"
-    return fault
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what Keras and tf2onnx print and warn about each other; the golden outputs decide, not their chatter."""
-    chatter = logging.getLogger("tf2onnx")
-    level = chatter.level
-    chatter.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        chatter.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ Paths become digests (`sources`), digests become answers (`answers`), and what n
 
 from __future__ import annotations
 
-import time
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,8 +62,8 @@ def classify(texts: Sequence[str | None], model: ServedModel, *, until: float) -
 def classify_files(files: Sequence[bytes], model: ServedModel, *, until: float) -> Outcome:
     """The same for pictures that came with the request."""
     outcome = Outcome(np.full(len(files), -1), Rankings.empty(model.answers.kept), [None] * len(files))
-    started = time.monotonic_ns()
-    wanted = {f"\0upload {started} {row}": [row] for row in range(len(files))}  # no path has a NUL
+    upload = secrets.token_hex(8)
+    wanted = {f"\0upload {upload} {row}": [row] for row in range(len(files))}  # no path has a NUL
     tickets = [Ticket(key, data=data) for key, data in zip(wanted, files, strict=True)]
     _write(outcome, model.compute(tickets, until=until), wanted, model.answers.kept)
     return outcome

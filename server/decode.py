@@ -18,7 +18,7 @@ from server.batching import Batcher, Prepared
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
-from server.paths import PathError, read_file
+from server.paths import ExchangedError, PathError, read_file
 from server.ranking import Rankings
 from server.sources import Sources
 
@@ -94,7 +94,10 @@ class Decoders:
             return ticket.data
         if ticket.found is None:
             raise PathError("file not found")
-        data, ticket.found = read_file(ticket.found, max_bytes=self._limits.max_bytes)
+        try:
+            data, ticket.found = read_file(ticket.found, max_bytes=self._limits.max_bytes)
+        except ExchangedError:  # replaced since it was found, which may be a window ago
+            data, ticket.found = read_file(self._sources.find(ticket.key), max_bytes=self._limits.max_bytes)
         return data
 
     def _known(self, digest: str) -> Result | None:

@@ -92,7 +92,7 @@ def _entropy(request: Request) -> list[float | None]:
     rest = _rest(values)
     if classes > kept:
         terms -= rest * np.log(np.maximum(rest / (classes - kept), 1e-30))
-    return _numbers(request.outcome, np.clip(terms / math.log(classes), 0.0, 1.0))
+    return _numbers(request.outcome, np.clip(terms / math.log(classes), 0.0, 1.0) + 0.0)  # + 0.0: never minus zero
 
 
 def _rest(values: NDArray[np.float64]) -> NDArray[np.float64]:

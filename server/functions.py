@@ -101,10 +101,7 @@ def parse_call(name: str, data: object) -> Call:
     column = path_column([paths] if is_scalar else paths)
     arguments.pop("refresh", None)
     model = single(arguments.pop("model", None), "model")
-    for key, value in arguments.items():
-        if isinstance(value, list) and len(value) not in (1, len(column)):
-            raise UnprocessableError("lengths_differ", f"{key} has {len(value)} values, paths has {len(column)}",
-                                     "send one value, or one a row")
+    check_lengths(arguments, len(column))
     return Call(function, column, model, arguments, is_scalar)
 
 
@@ -127,6 +124,14 @@ def _by_name(function: Function, data: object) -> dict[str, Any]:
     return dict(data)
 
 
+def check_lengths(arguments: Mapping[str, Any], rows: int) -> None:
+    """Raise UnprocessableError for a list that has neither one value nor one a row."""
+    for key, value in arguments.items():
+        if isinstance(value, list) and len(value) not in (1, rows):
+            raise UnprocessableError("lengths_differ", f"{key} has {len(value)} values, paths has {rows}",
+                                     "send one value, or one a row")
+
+
 def path_column(values: object) -> list[str | None]:
     """The column of path texts; numbers are taken as text, anything nested is refused (UnprocessableError)."""
     if not isinstance(values, list):
@@ -141,13 +146,13 @@ def path_column(values: object) -> list[str | None]:
 
 def single(value: object, name: str) -> str | None:
     """The one text in `value`, which may be a list that repeats it, as Tableau's parameters do; None for none."""
-    values = {item for item in (value if isinstance(value, list) else [value]) if item not in (None, "")}
+    values: set[str] = set()
+    for item in value if isinstance(value, list) else [value]:
+        if item is not None and not isinstance(item, str):
+            raise UnprocessableError("bad_value", f"{name} is {type(item).__name__}; expected text")
+        if item:
+            values.add(item)
     if len(values) > 1:
         raise UnprocessableError("several_values", f"{name} has {len(values)} different values in one request",
                                  f"use one {name} a view")
-    if not values:
-        return None
-    text = values.pop()
-    if not isinstance(text, str):
-        raise UnprocessableError("bad_value", f"{name} is {type(text).__name__}; expected text")
-    return text
+    return values.pop() if values else None

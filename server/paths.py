@@ -44,6 +44,13 @@ class PathError(ValueError):
     """A path that is not answered; its text is the row's status."""
 
 
+class ExchangedError(PathError):
+    """Another file stands where one was found."""
+
+    def __init__(self) -> None:
+        super().__init__("the file was exchanged while it was read: ask again")
+
+
 class TooManyBytesError(PathError):
     """A file above the limit."""
 
@@ -186,7 +193,8 @@ def read_file(found: FoundFile, *, max_bytes: int) -> tuple[bytes, FoundFile]:
     """The bytes of the very file that was found, and its signature as read.
 
     Raises:
-        PathError: it is gone, cannot be read, or is another file than the one that was checked.
+        ExchangedError: another file than the one that was checked stands there.
+        PathError: it is gone or cannot be read.
     """
     try:
         descriptor = os.open(found.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -204,8 +212,8 @@ def read_file(found: FoundFile, *, max_bytes: int) -> tuple[bytes, FoundFile]:
 
 
 def _check_opened(opened: os.stat_result, found: FoundFile, max_bytes: int) -> None:
-    """Raise PathError unless what was opened is the file that was found; a new pipe can have an old inode's number."""
+    """Raise ExchangedError unless this is the file that was found; a new pipe can have an old file's inode number."""
     if (opened.st_dev & _MASK, opened.st_ino & _MASK) != found.signature[:2] or not stat.S_ISREG(opened.st_mode):
-        raise PathError("the file was exchanged while it was read: ask again")
+        raise ExchangedError
     if opened.st_size > max_bytes:
         raise TooManyBytesError(opened.st_size, max_bytes)

@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.errors import BadRequestError, BusyError, RequestError, TooLargeError, UnauthorisedError, UnprocessableError
-from server.functions import FUNCTIONS, TABLE_FIELDS, Call, parse_call, path_column, single
+from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
 from server.served_model import ServedModel
 from server.service import Service
@@ -145,6 +145,7 @@ def classify_column() -> Response:
         else:
             paths = path_column(body.get("paths"))
             _check_rows(len(paths))
+            check_lengths(arguments, len(paths))
             outcome = classify(paths, model, until=until)
     _summarise(outcome, model)
     asked = _request(outcome, model, arguments)

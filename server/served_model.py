@@ -117,6 +117,6 @@ def _checked(probabilities: NDArray[np.float32], rows: int, classes: int, temper
     """The calibrated probabilities, float32 (rows, classes); raises ValueError where the model broke its promise."""
     if probabilities.shape != (rows, classes):
         raise ValueError(f"expected probabilities ({rows}, {classes}), received {probabilities.shape}")
-    if not np.isfinite(probabilities).all():
-        raise ValueError("the model answered with values that are not numbers")
+    if not (np.isfinite(probabilities).all() and (probabilities >= 0).all() and probabilities.max(axis=1).all()):
+        raise ValueError("the model answered with values that are no probabilities")
     return calibrate(probabilities, temperature)

@@ -93,6 +93,10 @@ class Sources:
         self._remember([(text, _Known(found, digest, None))], self._clock())
         self._store.put_source(self._owner, StoredSource(text, found, digest))
 
+    def find(self, text: str) -> FoundFile:
+        """The file that `text` means now, whatever is remembered; raises PathError."""
+        return PathResolver(self._roots, self._max_bytes).resolve(text)
+
     def files(self, texts: list[str]) -> dict[str, FoundFile]:
         """The files that `texts` were last seen to mean, for contents that another model has answered."""
         return {text: known.found for text, known in self._recall(texts).items() if known.found is not None}

@@ -95,27 +95,27 @@ class Store:
                 self._names[name] = int(row[0])
             return self._names[name]
 
-    # ---- reading -----------------------------------------------------------------------------------------------
+    # ---- reading: the queue first, then the file, since the writer forgets only after it has committed ----------
 
     def sources(self, roots: int, texts: Sequence[str]) -> list[StoredSource]:
         """The stored sources among `texts`, in no order."""
-        found = {row[0]: _source(row) for row in self._select(_SOURCES, roots, texts)}
         with self._lock:
             queued = {text: self._sources.get((roots, text)) for text in texts} if self._sources else {}
+        found = {row[0]: _source(row) for row in self._select(_SOURCES, roots, texts)}
         return list((found | {text: source for text, source in queued.items() if source}).values())
 
     def answers(self, model: int, digests: Sequence[str]) -> list[StoredAnswer]:
         """The stored answers among `digests`, in no order."""
-        found = {row[0]: StoredAnswer(*row) for row in self._select(_ANSWERS, model, digests)}
         with self._lock:
             queued = {digest: self._answers.get((model, digest)) for digest in digests} if self._answers else {}
+        found = {row[0]: StoredAnswer(*row) for row in self._select(_ANSWERS, model, digests)}
         return list((found | {digest: answer for digest, answer in queued.items() if answer}).values())
 
     def vectors(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
         """Digest -> embedding bytes (float16) for those that have one."""
-        found = {row[0]: row[1] for row in self._select(_VECTORS, model, digests)}
         with self._lock:
             queued = {digest: self._vectors.get((model, digest)) for digest in digests} if self._vectors else {}
+        found = {row[0]: row[1] for row in self._select(_VECTORS, model, digests)}
         return found | {digest: vector for digest, vector in queued.items() if vector is not None}
 
     def every_source(self, roots: int) -> Iterator[list[StoredSource]]:

@@ -12,8 +12,8 @@ import pytest
 from models import digits
 from models.calibration import calibrate, expected_calibration_error
 from models.distortion import distort
-from models.export import onnx_run
 from models.golden import check_decode, check_engine
+from models.onnx_export import onnx_run
 from models.picture import read_picture
 from models.version import ModelVersion
 

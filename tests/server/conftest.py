@@ -164,18 +164,35 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def serve(version: ModelVersion, engine: OnnxEngine, settings: Settings,
           tmp_path: Path) -> Iterator[Callable[..., ServedModel]]:
-    """Starts the digit model, by default on a store of its own: `serve(engine, state=..., queue_rows=...)`."""
-    with ExitStack() as stack:
-        count = 0
+    """Starts the digit model, by default on a store of its own: `serve(engine, state=..., queue_rows=...)`.
 
-        def start(chosen: Engine = engine, *, state: Path | None = None, **changes: Any) -> ServedModel:
-            nonlocal count
-            count += 1
-            store = stack.enter_context(closing(Store(state or tmp_path / f"answers-{count}.sqlite")))
+    `beside` another one it is a later version, on the same store and the same memory of paths; on a `state` file that
+    another one has it is that one started again.
+    """
+    stores: dict[ServedModel, Store] = {}
+    open_on: dict[Path, ExitStack] = {}
+    with ExitStack() as stack:
+
+        def start(chosen: Engine = engine, *, state: Path | None = None, beside: ServedModel | None = None,
+                  **changes: Any) -> ServedModel:
             wanted = replace(settings, **changes)
-            sources = Sources(roots=Roots.of(wanted.images), max_bytes=int(wanted.max_image_mb * 1_000_000),
-                              recheck_s=wanted.recheck_s, limit_bytes=500_000, store=store, clock=time.monotonic)
-            model = ServedModel(version, chosen, settings=wanted, sources=sources, store=store, metrics=Metrics())
-            return stack.enter_context(closing(model))
+            if beside is not None:
+                store, sources = stores[beside], beside.sources
+                later = replace(version, spec=replace(version.spec, version="2", digest="a later version"))
+            else:
+                if state in open_on:
+                    open_on[state].close()
+                store = Store(state or tmp_path / f"answers-{len(stores)}.sqlite")
+                sources = Sources(roots=Roots.of(wanted.images), max_bytes=int(wanted.max_image_mb * 1_000_000),
+                                  recheck_s=wanted.recheck_s, limit_bytes=500_000, store=store, clock=time.monotonic)
+            model = ServedModel(later if beside else version, chosen, settings=wanted, sources=sources, store=store,
+                                metrics=Metrics())
+            stores[model] = store
+            running = stack.enter_context(ExitStack())
+            running.callback(store.close)
+            running.callback(model.close)
+            if state is not None:
+                open_on[state] = running
+            return model
 
         yield start

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,6 +41,11 @@ def picture(name: str) -> Prepared:
 
 def put(batcher: Batcher, names: str) -> None:
     """A picture for each letter."""
+    put_all(batcher, list(names))
+
+
+def put_all(batcher: Batcher, names: list[str]) -> None:
+    """A picture for each name."""
     for name in names:
         batcher.put(picture(name))
 
@@ -140,7 +146,7 @@ def test_closing_wakes_everybody(open_batcher: Open) -> None:
     empty, lonely, full = open_batcher(), open_batcher(has_upstream=True), open_batcher(capacity=1)
     put(lonely, "a")
     put(full, "a")
-    takers = [in_thread(lambda b=batcher: take(b)) for batcher in (empty, lonely)]  # type: ignore[misc]
+    takers = [in_thread(partial(take, batcher)) for batcher in (empty, lonely)]
     putter = in_thread(lambda: put(full, "b"))
     for batcher in (empty, lonely, full):
         batcher.close()
@@ -171,5 +177,5 @@ def test_every_picture_leaves_once(open_batcher: Open) -> None:
     for _ in range(3):
         in_thread(run)
     for name in "abcd":
-        in_thread(lambda name=name: [batcher.put(picture(f"{name}{number}")) for number in range(100)])  # type: ignore[misc]
+        in_thread(partial(put_all, batcher, [f"{name}{number}" for number in range(100)]))
     assert (all_taken.wait(TIMEOUT_S), len(set(taken)), len(taken)) == (True, 400, 400)

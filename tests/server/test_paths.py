@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +34,8 @@ LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privile
 POSIX = pytest.mark.skipif(os.name != "posix", reason="there are no such files elsewhere")
 
 Write = Callable[[str], Path]
+Form = Literal["NFC", "NFD"]
+FORMS: list[Form] = ["NFC", "NFD"]
 
 
 @pytest.fixture
@@ -105,10 +108,11 @@ def test_spelling_that_changes_nothing_is_forgiven(root: Path, write: Write, tex
     assert resolve(text, root).path == str(path)
 
 
-@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
-@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", FORMS)
+@pytest.mark.parametrize("asked", FORMS)
 @pytest.mark.parametrize("name", ["が/ぱん.png", "café.png", "Ångström é.png"])
-def test_composed_and_decomposed_names_are_one(root: Path, write: Write, on_disk: str, asked: str, name: str) -> None:
+def test_composed_and_decomposed_names_are_one(root: Path, write: Write, on_disk: Form, asked: Form,
+                                               name: str) -> None:
     """macOS writes one form, keyboards the other."""
     path = write(unicodedata.normalize(on_disk, name))
     assert resolve(unicodedata.normalize(asked, name), root).path == str(path)
@@ -228,7 +232,7 @@ def test_a_root_is_no_prefix_of_its_neighbours(root: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_absolute_paths_outside_are_refused_whether_they_exist_or_not(root: Path, outside: Path, is_there: bool) -> None:
+def test_absolute_paths_outside_are_refused_there_or_not(root: Path, outside: Path, is_there: bool) -> None:
     """The answer tells nothing about the machine."""
     text = str(outside if is_there else outside.with_name("absent.png"))
     assert refusal(text, root) == OUTSIDE

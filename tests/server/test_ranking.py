@@ -32,8 +32,8 @@ def test_all_ranks_are_kept_of_few_classes_and_the_first_of_many(classes: int, k
 def test_ranks_are_those_of_a_plain_sort(values: NDArray[np.float32]) -> None:
     """By falling probability; equal ones in the order of the labels."""
     kept = kept_ranks(values.shape[1])
-    expected = [sorted(range(values.shape[1]), key=lambda number, row=row: (-row[number], number))[:kept]
-                for row in values]
+    expected = [[number for _, number in sorted((-value, number) for number, value in enumerate(row))][:kept]
+                for row in values.tolist()]
     assert Rankings.of(values).order.tolist() == expected
 
 

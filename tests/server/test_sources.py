@@ -297,7 +297,7 @@ def test_rows_not_looked_at_in_time_have_neither_digest_nor_error(sources: Sourc
 def test_a_column_too_long_for_one_deadline_is_done_in_parts(sources: Sources, clock: Clock) -> None:
     """Each request gets further, so asking again ends."""
     names = [f"{number}.png" for number in range(3000)]
-    left = []
+    left: list[int] = []
     while not left or left[-1]:
         left.append(rows(sources.resolve(names, give_up_at=clock.now)).count(""))
     assert left == sorted(left, reverse=True)

@@ -23,7 +23,7 @@ ROOTS = MODEL = 1
 
 WaitUntil = Callable[[Callable[[], object]], None]
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
 WHOLE = st.integers(0, 2**63 - 1)
 SIGNATURES = st.builds(Signature, WHOLE, WHOLE, WHOLE, st.integers(-(2**63), 2**63 - 1))
 SOURCES = st.builds(StoredSource, TEXTS, st.builds(FoundFile, TEXTS, SIGNATURES), TEXTS)
