@@ -52,6 +52,8 @@ class Answers:
         self._rankings = _reserve(1024, self.kept)
         self._notes: dict[str, str] = {}
         self._failures: dict[str, str] = {}
+        self._is_complete = False  # whether memory has all that the store has: then a miss need not ask it
+        self._has_dropped = False
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -61,11 +63,25 @@ class Answers:
         found = self._in_memory(digests)
         missing = {digests[row] for row in np.flatnonzero(found.rows < 0).tolist()}
         missing.discard(None)
-        stored = self._store.answers(self._owner, [digest for digest in missing if digest]) if missing else []
+        asked = [] if self._is_complete else [digest for digest in missing if digest]
+        stored = self._store.answers(self._owner, asked) if asked else []
         if not stored:
             return found
         self._keep(stored)
         return _extend(found, digests, stored, self.kept)
+
+    def find(self, digest: str) -> tuple[Rankings, str | None] | None:
+        """The answer for one content, with its remark: what a decoder asks for every new picture, so it is short."""
+        with self._lock:
+            row = self._rows.get(digest, -1)
+            if row >= 0:
+                rankings = self._rankings
+                return Rankings(rankings.order[row:row + 1].copy(), rankings.probabilities[row:row + 1].copy()), \
+                    self._notes.get(digest)
+        if self._is_complete:
+            return None
+        found = self.lookup([digest])
+        return (found.rankings, found.notes.get(digest)) if found.rows[0] >= 0 else None
 
     def failure(self, digest: str) -> str | None:
         """Why the content cannot be answered, if that is known."""
@@ -98,9 +114,10 @@ class Answers:
         count = 0
         for page in self._store.every_answer(self._owner):
             if len(self._rows) + len(page) > self._limit:
-                break
+                return count
             self._keep(page)
             count += len(page)
+        self._is_complete = not self._has_dropped
         return count
 
     def _in_memory(self, digests: Sequence[str | None]) -> Found:
@@ -131,6 +148,7 @@ class Answers:
                 self._drop_oldest_half()
 
     def _drop_oldest_half(self) -> None:
+        self._is_complete, self._has_dropped = False, True
         kept = list(self._rows.items())[len(self._rows) // 2:]
         rows = [row for _, row in kept]
         old = self._rankings

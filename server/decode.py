@@ -19,7 +19,6 @@ from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
 from server.paths import ExchangedError, PathError, read_file
-from server.ranking import Rankings
 from server.sources import Sources
 
 log = logging.getLogger(__name__)
@@ -105,11 +104,8 @@ class Decoders:
         reason = self._answers.failure(digest)
         if reason is not None:
             return Result(digest=digest, error=reason)
-        found = self._answers.lookup([digest])
-        if found.rows[0] < 0:
-            return None
-        row = found.rankings
-        return Result(digest, Rankings(row.order[-1:], row.probabilities[-1:]), found.notes.get(digest))
+        found = self._answers.find(digest)
+        return None if found is None else Result(digest, *found)
 
     def _decode(self, digest: str, data: bytes) -> Prepared | None:
         spec = self._spec

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import GoldenMismatchError
+from models.errors import DamagedModelError, GoldenMismatchError
 from models.golden import check_engine
 from models.registry import ModelVersion
 from server.errors import SettingsError
@@ -67,8 +67,11 @@ class OnnxEngine:
         options.log_severity_level = 3  # errors only: its warnings are for exporters
         self.threads, self.max_batch = threads, max_batch
         self._spec = version.spec
-        self._session = onnxruntime.InferenceSession(
-            str(version.folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        path = str(version.folder / "model.onnx")
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as exc:
+            raise DamagedModelError(f"ONNX Runtime cannot load model.onnx ({exc})") from exc
         self._input = self._session.get_inputs()[0].name
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
@@ -103,7 +106,7 @@ def open_engine(version: ModelVersion, settings: Settings) -> Engine:
     if settings.engine == "onnx" or (settings.engine == "auto" and not has_gpu()):
         try:
             return _checked(_open_onnx(version, settings), version, _TOLERANCE)
-        except (FileNotFoundError, GoldenMismatchError) as exc:
+        except (FileNotFoundError, DamagedModelError, GoldenMismatchError) as exc:
             if settings.engine == "onnx":
                 raise SettingsError(f"--engine onnx: {exc}; start with --engine keras.") from exc
             log.warning("%s@%s: %s; Keras serves it", version.spec.name, version.spec.version, exc)
@@ -111,7 +114,7 @@ def open_engine(version: ModelVersion, settings: Settings) -> Engine:
 
 
 def _open_onnx(version: ModelVersion, settings: Settings) -> Engine:
-    if not (version.folder / "model.onnx").is_file():
+    if version.path("model.onnx") is None:  # a file that model.json does not list was not checked
         raise FileNotFoundError("this version has no model.onnx")
     return OnnxEngine(version, threads=settings.engine_threads, max_batch=settings.batch_size)
 

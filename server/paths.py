@@ -202,7 +202,10 @@ def read_file(found: FoundFile, *, max_bytes: int) -> tuple[bytes, FoundFile]:
             before = os.fstat(descriptor)
             _check_opened(before, found, max_bytes)
             with open(descriptor, "rb", closefd=False) as file:
-                return file.read(max_bytes + 1), FoundFile(found.path, signature_of(before))
+                data = file.read(before.st_size + 1)  # not max_bytes: Python would reserve that much first
+            if len(data) != before.st_size:
+                raise PathError("the file changed while it was read: ask again")
+            return data, FoundFile(found.path, signature_of(before))
         finally:
             os.close(descriptor)
     except FileNotFoundError as exc:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from models.errors import ModelError, UnknownModelError
 from models.registry import ModelVersion, Registry
-from server.engine import open_engine
+from server.engine import Engine, open_engine
 from server.errors import BusyError, SettingsError, UnknownError
 from server.metrics import Metrics
 from server.served_model import ServedModel
@@ -18,16 +19,20 @@ from server.store import Store
 
 log = logging.getLogger(__name__)
 
+OpenEngine = Callable[[ModelVersion, Settings], Engine]
 _REFERENCE_KEPT_S = 1.0  # how long a reference means the same version without the folders being looked at again
 
 
 class ServedModels:
-    """References to versions at work; `close` stops them all."""
+    """References to versions at work; `close` stops them all. `open_engine` makes a version's checked, warm engine."""
 
-    def __init__(self, *, settings: Settings, sources: Sources, store: Store, metrics: Metrics) -> None:
+    def __init__(self, *, settings: Settings, sources: Sources, store: Store, metrics: Metrics,
+                 open_engine: OpenEngine = open_engine) -> None:
         self.registry = Registry((settings.store,))
         self._settings, self._sources, self._store, self._metrics = settings, sources, store, metrics
+        self._open_engine = open_engine
         self._opening = threading.Lock()
+        self._is_closed = False
         self._by_digest: dict[str, ServedModel] = {}
         self._meant: dict[str | None, tuple[float, ServedModel]] = {}
 
@@ -57,6 +62,7 @@ class ServedModels:
     def close(self) -> None:
         """Stop every model."""
         with self._opening:
+            self._is_closed = True
             for model in self._by_digest.values():
                 model.close()
             self._by_digest.clear()
@@ -64,6 +70,8 @@ class ServedModels:
 
     def _open(self, version: ModelVersion) -> ServedModel:
         with self._opening:
+            if self._is_closed:
+                raise BusyError("stopping", "the server is stopping")
             served = self._by_digest.get(version.spec.digest)
             if served is None:
                 served = self._start(version)
@@ -77,7 +85,7 @@ class ServedModels:
         started = time.monotonic()
         version.verify()
         check_decode(version)
-        engine = open_engine(version, self._settings)
+        engine = self._open_engine(version, self._settings)
         log.info("%s is ready on %s after %.1f s", version.reference, engine.name, time.monotonic() - started)
         return ServedModel(version, engine, settings=self._settings, sources=self._sources, store=self._store,
                            metrics=self._metrics)

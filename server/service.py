@@ -14,11 +14,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.metrics import Metrics
 from server.paths import Roots
 from server.served_model import ServedModel
-from server.served_models import ServedModels
+from server.served_models import OpenEngine, ServedModels
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
@@ -31,19 +32,20 @@ _KEY_BYTES = 32
 class Service:
     """The parts behind the routes. `start` opens the default model in the background; until then `model` says busy."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, open_engine: OpenEngine = open_engine) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.tokens = read_tokens(settings.token_file)
+        self._key = _read_key(settings.state / "image-id.key")
         self.store = Store(settings.state / "answers.sqlite")
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
                                recheck_s=settings.recheck_s, limit_bytes=settings.cache_mb * 500_000,
                                store=self.store, clock=time.monotonic)
-        self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics)
+        self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
+                                   open_engine=open_engine)
         self.is_filled = False
         self.fault: str | None = None
         self._ready: ServedModel | None = None
-        self._key = _read_key(settings.state / "image-id.key")
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
     def start(self) -> None:
@@ -108,11 +110,14 @@ def state_folder(path: Path) -> Iterator[Path]:
 
 
 def read_tokens(path: Path | None) -> tuple[str, ...]:
-    """The tokens in a file, one a line, so that an old and a new one hold while they are exchanged."""
+    """The tokens in a file, one a line, so that an old and a new one hold while they are exchanged.
+
+    ASCII only: an HTTP header carries nothing else for sure, and a byte order mark would become part of the token.
+    """
     if path is None:
         return ()
     try:
-        tokens = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        tokens = tuple(line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"--token-file {path} cannot be read ({exc}).") from exc
     if not tokens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -58,9 +59,9 @@ class Settings:
             if not 0 <= getattr(self, name) <= 65535:
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected a port from 0 to 65535.")
         for name in _POSITIVE:
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:  # nan and inf are read as floats too
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected a number above 0.")
-        if self.recheck_s < 0:
+        if not 0 <= self.recheck_s < math.inf:
             raise SettingsError(f"--recheck-s is {self.recheck_s}; expected 0 or more seconds.")
         if self.engine not in ("auto", "onnx", "keras"):
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")

@@ -63,6 +63,8 @@ class Sources:
         self._owner = store.name_id("roots " + "\n".join(roots.allowed))
         self._lock = threading.Lock()
         self._generation, self._bytes = 0, 0
+        self._is_complete = False  # whether memory has all that the store has: then a miss need not ask it
+        self._has_dropped = False
         self._clear()
 
     def __len__(self) -> int:
@@ -106,9 +108,10 @@ class Sources:
         count = 0
         for page in self._store.every_source(self._owner):
             if self._bytes + sum(map(_bytes_of, (row.text for row in page))) > self._limit_bytes:
-                break
+                return count
             self._remember([(row.text, _known(row)) for row in page], _NEVER, keep=True)
             count += len(page)
+        self._is_complete = not self._has_dropped
         return count
 
     # ---- the window --------------------------------------------------------------------------------------------
@@ -153,6 +156,8 @@ class Sources:
 
     def _stored(self, texts: list[str]) -> dict[str, _Known]:
         """What the store says of those `texts` that memory does not have: memory's were looked at already."""
+        if self._is_complete:
+            return {}
         with self._lock:
             absent = [text for text in texts if text not in self._slots]
         stored = self._store.sources(self._owner, absent) if absent else []
@@ -212,6 +217,7 @@ class Sources:
         self._has_error = np.concatenate([self._has_error, np.zeros(size, bool)])
 
     def _drop_oldest_half(self) -> None:
+        self._is_complete, self._has_dropped = False, True
         texts = list(self._slots)[3 + (len(self._slots) - 3 + 1) // 2:]  # rounded up: one giant text must go too
         kept = [(text, self._known[self._slots[text]], self._checked_at[self._slots[text]]) for text in texts]
         self._clear()

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import scipy.stats  # type: ignore[import-untyped]  # it publishes no types
+import scipy.stats
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

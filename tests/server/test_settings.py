@@ -1,0 +1,153 @@
+"""The table of settings: its flags, its refusals, and its way to a child process and back."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import SettingsError
+from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+PATHS = TEXTS.map(Path)
+COUNTS = st.integers(1, 10**9)
+NUMBERS = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+PORTS = st.integers(0, 65535)
+SETTINGS = st.builds(
+    Settings, images=st.lists(PATHS, max_size=3).map(tuple), model=st.none() | TEXTS,
+    host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
+    state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
+    cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
+    queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
+    engine_threads=COUNTS, decode_threads=COUNTS, verbose=st.booleans())
+
+
+def parse(*words: str) -> Settings:
+    """The settings that a command line means."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return from_arguments(parser.parse_args(words))
+
+
+@given(settings=SETTINGS)
+def test_the_command_line_of_any_settings_means_them(settings: Settings) -> None:
+    """What the supervisor tells its children is what it was told."""
+    assert parse(*as_arguments(settings)) == settings
+
+
+def test_every_setting_is_covered_by_the_round_trip() -> None:
+    """A new row of the table belongs into the property above."""
+    settings = Settings()
+    other = replace(settings, images=(Path("a"),), model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
+                    state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
+                    max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras",
+                    half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True)
+    same = [row.name for row in fields(Settings) if getattr(settings, row.name) == getattr(other, row.name)]
+    assert (same, parse(*as_arguments(other))) == ([], other)
+
+
+def test_without_flags_the_defaults_hold() -> None:
+    """Nothing is read from anywhere else."""
+    assert parse() == Settings()
+
+
+def test_a_repeated_folder_flag_adds_folders() -> None:
+    """Each in its place."""
+    assert parse("--images", "a", "--images", "b c").images == (Path("a"), Path("b c"))
+
+
+def test_values_with_a_dash_in_front_survive() -> None:
+    """A folder may be called `--port`."""
+    settings = replace(Settings(), images=(Path("--port"),), state=Path("-x"), model="-m")
+    assert parse(*as_arguments(settings)) == settings
+
+
+def test_flags_are_names_with_dashes() -> None:
+    """One rule for all."""
+    assert flag_of("max_image_mb") == "--max-image-mb"
+
+
+def test_every_setting_has_help() -> None:
+    """The table explains itself."""
+    assert [row.name for row in fields(Settings) if not row.metadata["help"]] == []
+
+
+def refusal(**values: Any) -> str:
+    """Why these settings are refused."""
+    with pytest.raises(SettingsError) as caught:
+        Settings(**values)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["port", "tabpy_port"])
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_is_in_its_range(name: str, port: int) -> None:
+    """The flag and the value are named."""
+    assert refusal(**{name: port}) == f"{flag_of(name)} is {port}; expected a port from 0 to 65535."
+
+
+@pytest.mark.parametrize("name", ["deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb",
+                                  "max_image_megapixels", "queue_rows", "batch_size", "engine_threads",
+                                  "decode_threads"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_amounts_are_above_zero_and_finite(name: str, value: float) -> None:
+    """`nan` passes no comparison and would switch a limit off."""
+    assert refusal(**{name: value}) == f"{flag_of(name)} is {value}; expected a number above 0."
+
+
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_the_window_is_zero_or_more(value: float) -> None:
+    """Zero looks again every time."""
+    assert refusal(recheck_s=value) == f"--recheck-s is {value}; expected 0 or more seconds."
+
+
+def test_the_window_may_be_zero() -> None:
+    """For folders that change all the time."""
+    assert Settings(recheck_s=0).recheck_s == 0
+
+
+def test_engines_are_known_ones() -> None:
+    """The three are listed."""
+    assert refusal(engine="torch") == "--engine is 'torch'; expected auto, onnx or keras."
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "pixfield.example", "", "::ffff:10.0.0.1", "0"])  # noqa: S104 - refused
+def test_beyond_loopback_a_token_is_needed(host: str) -> None:
+    """The remedy is in the sentence."""
+    expected = f"--host {host} is open to other machines: add --token-file FILE (a token in it)."
+    assert refusal(host=host) == expected
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "pixfield.example"])  # noqa: S104 - behind a token
+def test_with_a_token_any_address_is_taken(host: str) -> None:
+    """The administrator's choice."""
+    assert Settings(host=host, token_file=Path("token")).host == host
+
+
+@pytest.mark.parametrize(("host", "expected"), [
+    ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False),  # noqa: S104
+    ("::", False), ("localhost.example", False), ("10.0.0.1", False), ("", False)])
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    """Names other than localhost are not asked for: they may change."""
+    assert is_loopback(host) == expected
+
+
+def test_a_missing_picture_folder_is_named(tmp_path: Path) -> None:
+    """Before anything is started."""
+    missing = tmp_path / "missing"
+    settings = Settings(images=(tmp_path, missing))
+    with pytest.raises(SettingsError) as caught:
+        settings.with_checked_folders()
+    assert str(caught.value) == f"--images {missing}: there is no such folder; name one that exists."
+
+
+def test_present_picture_folders_pass(tmp_path: Path) -> None:
+    """Unchanged."""
+    settings = Settings(images=(tmp_path,))
+    assert settings.with_checked_folders() is settings
