@@ -117,7 +117,8 @@ class Answers:
                 return count
             self._keep(page)
             count += len(page)
-        self._is_complete = not self._has_dropped
+        with self._lock:
+            self._is_complete = not self._has_dropped
         return count
 
     def _in_memory(self, digests: Sequence[str | None]) -> Found:

@@ -14,11 +14,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
+from urllib.parse import quote
 
 import orjson
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from models.errors import ModelError
+from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.errors import BadRequestError, BusyError, RequestError, TooLargeError, UnauthorisedError, UnprocessableError
@@ -75,7 +78,8 @@ def account(response: Response) -> Response:
     metrics.requests.labels(endpoint, str(response.status_code)).inc()
     metrics.latency.labels(endpoint).observe(seconds)
     if endpoint in ("query", "classify_column"):
-        log.info("%s %s %d %s ms=%.0f", g.id, request.path, response.status_code, g.get("summary", ""), 1000 * seconds)
+        path = quote(request.path)  # a line break in it would forge a line of the log
+        log.info("%s %s %d %s ms=%.0f", g.id, path, response.status_code, g.get("summary", ""), 1000 * seconds)
     response.headers["X-Request-Id"] = g.id
     return response
 
@@ -213,7 +217,7 @@ def _deadline(value: object) -> float:
         return _service().settings.deadline_s
     try:
         seconds = float(cast("str | float", value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UnprocessableError("bad_deadline", f"deadline_s is {value!r}; expected seconds") from None
     if not 0 <= seconds <= _MAX_DEADLINE_S:
         raise UnprocessableError("bad_deadline", f"deadline_s is {seconds}; expected 0 to {_MAX_DEADLINE_S:.0f}")
@@ -268,8 +272,16 @@ def functions() -> Response:
 def models() -> Response:
     """Every usable version."""
     registry = _service().models.registry
-    return _json({"models": [{"name": name, "versions": registry.versions(name), "aliases": registry.aliases(name)}
+    return _json({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
                              for name in registry.names()]})
+
+
+def _aliases(registry: Registry, name: str) -> dict[str, Any]:
+    """A model's aliases; a broken alias file is told with it, and hides no other model."""
+    try:
+        return {"aliases": registry.aliases(name)}
+    except ModelError as exc:
+        return {"aliases": {}, "problem": str(exc)}
 
 
 @routes.get("/v1/models/<reference>")

@@ -111,7 +111,8 @@ class Sources:
                 return count
             self._remember([(row.text, _known(row)) for row in page], _NEVER, keep=True)
             count += len(page)
-        self._is_complete = not self._has_dropped
+        with self._lock:
+            self._is_complete = not self._has_dropped
         return count
 
     # ---- the window --------------------------------------------------------------------------------------------
