@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from models import digits
 from server import settings as settings_table
 from server.errors import SettingsError
-from server.service import state_folder
+from server.service import check_model, state_folder
 from server.settings import Settings
 from server.supervisor import Supervisor, stop_on_signals
 
@@ -64,6 +64,7 @@ def _run(settings: Settings, *, is_once: bool) -> int:
         logs = state / "logs"
         logs.mkdir(exist_ok=True)
     settings = replace(settings, images=(*settings.images, folder), model=settings.model or _MODEL, no_tabpy=False)
+    check_model(settings)
     _say(f"{len(labels)} handwritten digits the model has never seen are in {folder}")
     with Supervisor(settings, log_folder=logs, say=_say) as supervisor:
         answers = ask(settings.tabpy_port, labels)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from models.errors import ModelError
+from models.registry import Registry
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.metrics import Metrics
@@ -107,6 +109,16 @@ def state_folder(path: Path) -> Iterator[Path]:
         yield path
     finally:
         lock.release()
+
+
+def check_model(settings: Settings) -> None:
+    """Raise SettingsError when the model that is asked for by name is not there."""
+    if settings.model is None:
+        return
+    try:
+        Registry((settings.store,)).resolve(settings.model)
+    except ModelError as exc:
+        raise SettingsError(f"--model {settings.model}: {exc}") from exc
 
 
 def read_tokens(path: Path | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import signal
 import socket
@@ -19,7 +20,7 @@ from typing import Self
 from server import settings as settings_table
 from server.child import Child
 from server.errors import SettingsError
-from server.service import read_tokens, state_folder
+from server.service import check_model, read_tokens, state_folder
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -139,10 +140,10 @@ class Supervisor:
             with opener.open(request, timeout=5) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as exc:
-            if exc.code == 503 and b'"fault":null' not in (body := exc.read()):
-                self._say(f"no model answers by default: {body.decode(errors='replace')}")
-                return True  # requests that name a model are still served
-            return False
+            fault = json.loads(exc.read() or b"{}").get("fault") if exc.code == 503 else None
+            if fault:
+                self._say(f"No model answers by default: {fault} Requests that name a model are served.")
+            return bool(fault)
         except (urllib.error.URLError, OSError):
             return False
 
@@ -179,6 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = settings_table.from_arguments(parser.parse_args(argv)).with_checked_folders()
+        check_model(settings)
         read_tokens(settings.token_file)
         with state_folder(settings.state):
             pass  # said here in one line; the server takes the lock itself

@@ -159,3 +159,11 @@ def test_a_missing_folder_is_said_in_one_line(tmp_path: Path) -> None:
                           cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     expected = f"--images {missing}: there is no such folder; name one that exists.\n"
     assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_an_unknown_model_is_said_in_one_line(tmp_path: Path) -> None:
+    """`serve --model` with a name that is not there lists what is."""
+    done = subprocess.run(_command("server.supervisor", "--model", "nothing", "--state", str(tmp_path / "state")),
+                          cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "--model nothing: There is no model 'nothing'. Models: digits.\n"
