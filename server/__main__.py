@@ -40,6 +40,7 @@ def set_up_logging(settings: Settings) -> None:
     logging.getLogger("PIL").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     warnings.simplefilter("default")
+    warnings.simplefilter("ignore", ResourceWarning)  # after a refused start they would follow its one sentence
 
 
 def serve(settings: Settings, *, has_parent: bool) -> None:

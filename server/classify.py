@@ -28,7 +28,7 @@ class Outcome:
 
     Row i has the answer `rankings[rows[i]]`, or none where `rows[i]` is -1; then `errors[i]` says why, or it is
     pending. `digests[i]` names the content where it is known; `notes` are remarks by digest; `computed` are the rows
-    that needed the model in this request.
+    that needed the model in this request; `is_left_out` when the queue was too full for any row that needs it.
     """
 
     rows: NDArray[np.int64]
@@ -37,6 +37,7 @@ class Outcome:
     errors: dict[int, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     computed: frozenset[int] = frozenset()
+    is_left_out: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,7 +56,8 @@ def classify(texts: Sequence[str | None], model: ServedModel, *, until: float) -
     if wanted:
         files = column.to_read | model.sources.files([text for text in wanted if text not in column.to_read])
         tickets = [Ticket(text, found=files.get(text)) for text in wanted]
-        _write(outcome, model.compute(tickets, until=until), wanted, model.answers.kept)
+        results, outcome.is_left_out = model.compute(tickets, until=until)
+        _write(outcome, results, wanted, model.answers.kept)
     return outcome
 
 
@@ -65,7 +67,8 @@ def classify_files(files: Sequence[bytes], model: ServedModel, *, until: float) 
     upload = secrets.token_hex(8)
     wanted = {f"\0upload {upload} {row}": [row] for row in range(len(files))}  # no path has a NUL
     tickets = [Ticket(key, data=data) for key, data in zip(wanted, files, strict=True)]
-    _write(outcome, model.compute(tickets, until=until), wanted, model.answers.kept)
+    results, outcome.is_left_out = model.compute(tickets, until=until)
+    _write(outcome, results, wanted, model.answers.kept)
     return outcome
 
 

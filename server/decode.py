@@ -91,8 +91,8 @@ class Decoders:
     def _read(self, ticket: Ticket) -> bytes:
         if ticket.data is not None:
             return ticket.data
-        if ticket.found is None:
-            raise PathError("file not found")
+        if ticket.found is None:  # forgotten since the request looked it up
+            ticket.found = self._sources.find(ticket.key)
         try:
             data, ticket.found = read_file(ticket.found, max_bytes=self._limits.max_bytes)
         except ExchangedError:  # replaced since it was found, which may be a window ago

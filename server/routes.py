@@ -95,7 +95,9 @@ def on_request_error(exc: RequestError) -> Response:
 def on_http_error(exc: HTTPException) -> Response:
     """Flask's own errors (no such page, wrong method, too large) in the same form."""
     code = (exc.name or "error").lower().replace(" ", "_")
-    return _json({"error": {"code": code, "message": exc.description or exc.name, "hint": ""}}, exc.code or 500)
+    response = _json({"error": {"code": code, "message": exc.description or exc.name, "hint": ""}}, exc.code or 500)
+    response.headers.extend([(name, value) for name, value in exc.get_headers() if name != "Content-Type"])
+    return response
 
 
 def on_fault(exc: Exception) -> Response:
@@ -184,6 +186,7 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
 def _checked_files(files: list[bytes]) -> list[bytes]:
     if not files:
         raise BadRequestError("no_files", "expected at least one file named files", "curl -F files=@cat.jpg ...")
+    _check_rows(len(files))
     limit = _service().settings.max_image_mb * 1_000_000
     for number, data in enumerate(files):
         if len(data) > limit:
@@ -249,7 +252,7 @@ def _place() -> Iterator[None]:
 def _summarise(outcome: Outcome, model: ServedModel) -> None:
     """What the log line and the metrics say of this request; a full queue that left the whole column out is busy."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
-    if rows and pending == rows and model.in_flight.is_full:
+    if rows and pending == rows and outcome.is_left_out:
         raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
     metrics = _service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):

@@ -65,17 +65,18 @@ class ServedModel:
         """name@version."""
         return f"{self.spec.name}@{self.spec.version}"
 
-    def compute(self, wanted: list[Ticket], *, until: float) -> dict[str, Result]:
-        """Work on `wanted` and wait for it until `until` (time.monotonic()); key -> result of what is done by then.
+    def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], bool]:
+        """Work on `wanted` and wait for it until `until` (time.monotonic()).
 
-        What is not done goes on behind the requests that still wait.
+        Returns key -> result of what is done by then, and whether the queue was too full for any of it. What is not
+        done goes on behind the requests that still wait.
         """
         tickets = self.in_flight.join(wanted)
         countdown = self.in_flight.watch(tickets)
         lane = self._lanes.add(tickets)
         if not countdown.wait(until - time.monotonic()):
             self._lanes.demote(lane)
-        return {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+        return {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}, not tickets
 
     def close(self) -> None:
         """Stop the threads; what is under way is dropped."""

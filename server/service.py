@@ -82,6 +82,9 @@ class Service:
         except RequestError as exc:
             self.fault = exc.message
             log.error("no model is served by default: %s", exc.message)
+        except Exception as exc:
+            self.fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
+            log.exception("no model is served by default")
         started = time.monotonic()
         sources, answers = self.sources.fill(), self.models.fill()
         self.is_filled = True

@@ -14,6 +14,8 @@ from server.answers import Answers, Found
 from server.ranking import Rankings
 from server.store import Store
 
+pytest_plugins = ("server_fixtures",)
+
 CLASSES = 10
 Open = Callable[..., Answers]
 

@@ -22,6 +22,8 @@ from server.engine import OnnxEngine, has_gpu, open_engine
 from server.errors import SettingsError
 from server.settings import Settings
 
+pytest_plugins = ("server_fixtures",)
+
 Change = Callable[..., ModelVersion]
 
 

@@ -23,6 +23,8 @@ from server.ranking import TOP, Rankings
 from server.served_model import ServedModel
 from server.store import Store
 
+pytest_plugins = ("server_fixtures",)
+
 THREE = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [1 / 3, 1 / 3, 1 / 3]], np.float32)
 """Three pictures: cat, then bird, then undecided."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from server.in_flight import Ticket
 from server.lanes import Lanes
+
+pytest_plugins = ("server_fixtures",)
 
 
 @pytest.fixture
@@ -150,7 +153,7 @@ def test_a_closed_one_gives_nothing_out(lanes: Lanes) -> None:
     assert lanes.take() is None
 
 
-def test_eight_threads_take_every_ticket_once(lanes: Lanes) -> None:
+def test_eight_threads_take_every_ticket_once(lanes: Lanes, wait_until: Callable[[Callable[[], object]], None]) -> None:
     """While requests come, some with the same tickets."""
     wanted = [tickets(f"{name}-", 100) for name in range(10)]
     taken: list[str] = []
@@ -164,8 +167,7 @@ def test_eight_threads_take_every_ticket_once(lanes: Lanes) -> None:
         thread.start()
     for one, two in zip(wanted, wanted[1:] + wanted[:1], strict=True):
         lanes.demote(lanes.add([*one, *two]))
-    while lanes.has_work:
-        pass
+    wait_until(lambda: not lanes.has_work)
     lanes.close()
     for thread in threads:
         thread.join(10)

@@ -24,7 +24,9 @@ from server.service import Service, read_tokens, state_folder
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import Pictures, WatchedEngine
+    from server_fixtures import Pictures, WatchedEngine
+
+pytest_plugins = ("server_fixtures",)
 
 ROOT = Path(__file__).resolve().parents[2]
 WaitUntil = Callable[[Callable[[], object]], None]
@@ -252,6 +254,19 @@ def test_a_start_without_a_usable_model_says_why_and_goes_on(models: Settings, w
         service.start()
         wait_until(lambda: service.is_filled)
         assert (service.is_ready, "golden/digit-3.png has SHA-256" in (service.fault or "")) == (False, True)
+
+
+def test_a_start_that_fails_for_an_unknown_reason_says_so(settings: Settings, wait_until: WaitUntil,
+                                                          caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits for a thread that is gone; the traceback is in the log."""
+
+    def open_engine(*_: object) -> OnnxEngine:
+        raise ImportError("a library of the system is missing")
+
+    with closing(Service(settings, open_engine=open_engine)) as service:
+        service.start()
+        wait_until(lambda: service.is_filled)
+        assert (service.fault, "Traceback" in caplog.text) == ("ImportError: a library of the system is missing", True)
 
 
 def test_closing_leaves_no_thread(settings: Settings, wait_until: WaitUntil) -> None:

@@ -18,7 +18,9 @@ from server.sources import Column, Sources
 from server.store import Store
 
 if TYPE_CHECKING:
-    from conftest import Clock, Pictures
+    from server_fixtures import Clock, Pictures
+
+pytest_plugins = ("server_fixtures",)
 
 WINDOW_S = 30.0
 LEAST = 1_000_000

@@ -18,6 +18,8 @@ from server.errors import SettingsError
 from server.paths import FoundFile, Signature
 from server.store import SCHEMA_VERSION, Store, StoredAnswer, StoredSource
 
+pytest_plugins = ("server_fixtures",)
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOTS = MODEL = 1
 

@@ -60,7 +60,7 @@ class WatchedEngine:
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """The other engine's answer."""
-        self.gate.wait()
+        self.gate.wait(30)  # a test that forgets to open it fails and does not hang
         self.batches.append(pixels)
         return self._engine.run(pixels)
 
