@@ -30,6 +30,11 @@ class Settings:
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
     port: int = _setting(9005, "the port the server listens on")
     tabpy_port: int = _setting(9004, "the port TabPy listens on")
+    tabpy_host: str = _setting("127.0.0.1", "the address TabPy listens on beside loopback; beyond it, it needs"
+                               " --tabpy-password-file")
+    tabpy_password_file: Path | None = _setting(None, "TabPy's file of users and password hashes; its callers must log"
+                                                " in", metavar="FILE")
+    no_evaluate: bool = _setting(False, "switch TabPy's scripts off: `MODEL_EXTENSION_` fields alone go on working")
     no_tabpy: bool = _setting(False, "start the server alone, for a TabPy that is already there")
     state: Path = _setting(_ROOT / "state", "the folder of stored answers; one server at a time", metavar="DIR")
     store: Path = _setting(_ROOT / "models" / "store", "the folder of model versions", metavar="DIR")
@@ -67,12 +72,18 @@ class Settings:
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")
         if not is_loopback(self.host) and self.token_file is None:
             raise SettingsError(f"--host {self.host} is open to other machines: add --token-file FILE (a token in it).")
+        if not is_loopback(self.tabpy_host) and self.tabpy_password_file is None:
+            raise SettingsError(f"--tabpy-host {self.tabpy_host} lets other machines run scripts: add"
+                                " --tabpy-password-file FILE (made by `tabpy-user`).")
 
     def with_checked_folders(self) -> Settings:
-        """The same settings; raises `SettingsError` where an image folder is missing."""
+        """The same settings; raises `SettingsError` where an image folder or the password file is missing."""
         for folder in self.images:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
+        if self.tabpy_password_file is not None and not self.tabpy_password_file.is_file():
+            raise SettingsError(f"--tabpy-password-file {self.tabpy_password_file}: there is no such file; make it with"
+                                " `tabpy-user add`.")
         return self
 
 
@@ -111,7 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _type_of(name: str, default: object) -> type:
-    if name in ("state", "store", "token_file"):
+    if name in ("state", "store", "token_file", "tabpy_password_file"):
         return Path
     return str if default is None else type(default)
 

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from tabpy_functions import function_table, tabpy_environment
 from tabpy_functions.endpoints import Endpoint, endpoint_of
 from tabpy_functions.errors import LaunchError, ServerAwayError, TabPySideError
+from tabpy_functions.forwarding import first_line
 from tabpy_functions.http_json import Site
 from tabpy_functions.listening import bound_sockets
 from tabpy_functions.tabpy_environment import TabPySettings
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def _authorization(environment: dict[str, str]) -> str:
     token, token_file = environment.get("PIXFIELD_TOKEN", ""), environment.get("PIXFIELD_TOKEN_FILE")
     try:
-        token = token or (Path(token_file).read_text(encoding="ascii").strip() if token_file else "")
+        token = token or (first_line(Path(token_file).read_text(encoding="ascii")) if token_file else "")
     except (OSError, UnicodeError) as exc:
         raise LaunchError(f"The token file {token_file} cannot be read ({exc}): name one that can.") from exc
     return f"Bearer {token}" if token else ""
