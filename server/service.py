@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from server.doors import Doors
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.metrics import Metrics
@@ -35,7 +36,7 @@ class Service:
     def __init__(self, settings: Settings, *, open_engine: OpenEngine = open_engine) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.tokens = read_tokens(settings.token_file)
+        self.doors = Doors.of(settings)
         self._key = _read_key(settings.state / "image-id.key")
         self.store = Store(settings.state / "answers.sqlite")
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
@@ -107,22 +108,6 @@ def state_folder(path: Path) -> Iterator[Path]:
         yield path
     finally:
         lock.release()
-
-
-def read_tokens(path: Path | None) -> tuple[str, ...]:
-    """The tokens in a file, one a line, so that an old and a new one hold while they are exchanged.
-
-    ASCII only: an HTTP header carries nothing else for sure, and a byte order mark would become part of the token.
-    """
-    if path is None:
-        return ()
-    try:
-        tokens = tuple(line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"--token-file {path} cannot be read ({exc}).") from exc
-    if not tokens:
-        raise SettingsError(f"--token-file {path} is empty: put a long random text in it.")
-    return tokens
 
 
 def _read_key(path: Path) -> bytes:

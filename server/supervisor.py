@@ -18,8 +18,9 @@ from typing import Self
 
 from server import settings as settings_table
 from server.child import Child
+from server.doors import read_tokens
 from server.errors import SettingsError
-from server.service import read_tokens, state_folder
+from server.service import state_folder
 from server.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
@@ -151,6 +152,7 @@ def _launcher_arguments(settings: Settings, server_url: str) -> list[str]:
     arguments = [f"--port={settings.tabpy_port}", f"--server={server_url}", "--parent-pipe"]
     if not is_loopback(settings.tabpy_host):  # both loopback addresses are always listened on
         arguments.append(f"--host={settings.tabpy_host}")
+    arguments += [f"--public-host={name}" for name in settings.public_host]
     for flag, file in (("--token-file", settings.token_file), ("--password-file", settings.tabpy_password_file)):
         arguments += [] if file is None else [f"{flag}={file.resolve()}"]
     return [*arguments, "--no-evaluate"] if settings.no_evaluate else arguments

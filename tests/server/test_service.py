@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from models.registry import ModelVersion
+from server.doors import read_tokens
 from server.engine import OnnxEngine
 from server.errors import BusyError, SettingsError, UnknownError
-from server.service import Service, read_tokens, state_folder
+from server.service import Service, state_folder
 from server.settings import Settings
 
 if TYPE_CHECKING:
