@@ -31,7 +31,8 @@ RECEIVE_S = 20.0
 """How long headers may take, and a body beyond what the slowest rate explains."""
 SLOWEST_BYTES_A_S = 50_000
 IDLE_S = 120
-CONNECTIONS = 1000
+CONNECTIONS = 500
+"""Half of what a process may open on most systems; TabPy keeps at most 128."""
 _LOOK_EVERY_S = 2
 _CONTROL_LINE_BYTES = 1024  # waitress has no bound of its own, and looks through all of it at each read
 
@@ -90,7 +91,7 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
         return self.doors.refusal(self.path, named | {"SERVER_PROTOCOL": f"HTTP/{self.version}"}) is not None
 
     def _throw_body_away(self) -> None:
-        if self.expect_continue:  # the client waits before it sends: it need not send at all
+        if self.expect_continue or self.chunked:  # it need not send at all; chunks cost more to read than to send
             self.expect_continue, self.body_rcv, self.content_length = False, None, 0
             self.headers["CONNECTION"] = "close"
         else:

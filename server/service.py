@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +30,9 @@ from server.store import Store
 log = logging.getLogger(__name__)
 
 _KEY_BYTES = 32
+_OURS = frozenset({"answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "image-id.key", "lock", "demo", "logs",
+                   "server.log", "tabpy.log"})
+"""What Pixfield itself puts into a state folder."""
 
 
 class Service:
@@ -98,7 +103,8 @@ def state_folder(path: Path) -> Iterator[Path]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(path / "lock")
+        _tighten(path)
+        lock = FileLock(path / "lock", mode=0o600)
         lock.acquire(timeout=0)
     except Timeout as exc:
         raise SettingsError(f"--state {path} is used by another Pixfield: stop it, or name another folder.") from exc
@@ -110,10 +116,32 @@ def state_folder(path: Path) -> Iterator[Path]:
         lock.release()
 
 
+def _tighten(folder: Path) -> None:
+    """Take the folder and our files in it from everybody but their owner; say what stays open.
+
+    A folder that holds other things, too, or that everybody may use (/tmp), is left as it is. Windows has no such
+    rights: there a folder inherits who may read it.
+    """
+    if os.name == "nt":
+        return
+    inside = list(folder.iterdir())
+    ours = [path for path in inside if path.name in _OURS and not path.is_symlink()]
+    is_shared = len(ours) < len(inside) or bool(folder.stat().st_mode & stat.S_ISVTX)
+    for path in ours if is_shared else [folder, *ours]:
+        if path.stat().st_mode & 0o077:
+            with contextlib.suppress(PermissionError):  # somebody else's: said below
+                path.chmod(path.stat().st_mode & 0o700)
+    wide = [str(path) for path in (folder, *ours) if path.stat().st_mode & 0o077]
+    if wide:
+        log.warning("other users may look into %s: name a --state folder of its own, with mode 700", ", ".join(wide))
+
+
 def _read_key(path: Path) -> bytes:
     if not path.exists():
-        path.write_bytes(secrets.token_bytes(_KEY_BYTES))
-        path.chmod(0o600)
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)  # never readable for others, not even while it is written
+        new.write_bytes(secrets.token_bytes(_KEY_BYTES))
+        new.replace(path)
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise SettingsError(f"{path} is damaged: delete it, a new key is made (image addresses change).")
