@@ -59,6 +59,9 @@ class DemoError(Exception):
 
 
 def _run(settings: Settings, *, is_once: bool) -> int:
+    if settings.no_evaluate or settings.tabpy_password_file is not None:
+        raise DemoError("The demo asks as a script without a password does: leave out --no-evaluate and"
+                        " --tabpy-password-file, or use serve.")
     with state_folder(settings.state) as state:
         folder, labels = write_pictures(state / "demo")
         logs = state / "logs"

@@ -5,8 +5,10 @@ Row errors are not here: a picture that cannot be read is data (a null and a rea
     RequestError
     |-- BadRequestError (400)      the body is not what the endpoint takes
     |-- UnauthorisedError (401)    no token, or a wrong one
+    |-- ForbiddenError (403)       a page of another site asks
     |-- UnknownError (404)         no such model, function, field or page
     |-- TooLargeError (413)        more bytes or rows than the limit
+    |-- MisdirectedError (421)     addressed to a name that is not this server's
     |-- UnprocessableError (422)   understood, but the values make no sense
     `-- BusyError (503)            full or not ready: try again after `retry_after_s`
     SettingsError                  the start is refused; its text is the one line the administrator reads
@@ -43,6 +45,12 @@ class UnauthorisedError(RequestError):
     status = 401
 
 
+class ForbiddenError(RequestError):
+    """A page of another site asks."""
+
+    status = 403
+
+
 class UnknownError(RequestError):
     """No such model, function, field or page."""
 
@@ -53,6 +61,12 @@ class TooLargeError(RequestError):
     """More bytes or rows than the limit."""
 
     status = 413
+
+
+class MisdirectedError(RequestError):
+    """Addressed to a name that is not this server's."""
+
+    status = 421
 
 
 class UnprocessableError(RequestError):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from flask import Flask
 
+from server.doors import OPEN
 from server.functions import FUNCTIONS
-from server.routes import OPEN, routes
+from server.routes import routes
 from server.settings import Settings, flag_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -49,7 +50,7 @@ def endpoints_table() -> str:
         if name == "static":
             continue
         methods = ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-        token = "" if name in OPEN else "yes"
+        token = "" if str(rule) in OPEN else "yes"
         rows.append(f"| `{methods} {rule}` | {token} | {(view.__doc__ or '').strip().splitlines()[0]} |")
     return _table("endpoint", "token", "answers", rows)
 

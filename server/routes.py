@@ -1,4 +1,4 @@
-"""The doors of the server: authorise, parse, call, serialise. No logic of its own.
+"""The pages of the server: parse, call, serialise. No logic of its own; `envelope` is around every one.
 
 `/query/<function>` speaks TabPy's form, `/v1/classify` the columnar one; both mean what `functions` and `fields` say.
 """
@@ -6,105 +6,28 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import json
-import logging
-import secrets
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
-from urllib.parse import quote
 
 import orjson
 from flask import Blueprint, Response, current_app, g, request
-from werkzeug.exceptions import HTTPException
 
 from models.errors import ModelError
 from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
-from server.errors import BadRequestError, BusyError, RequestError, TooLargeError, UnauthorisedError, UnprocessableError
+from server.envelope import json_response, service
+from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
 from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
 from server.served_model import ServedModel
-from server.service import Service
-
-log = logging.getLogger(__name__)
 
 routes = Blueprint("pixfield", __name__)
 
-OPEN = frozenset({"healthz"})
-"""Endpoints without a token."""
-
 DEADLINE_HEADER = "X-Pixfield-Deadline"
 _MAX_DEADLINE_S = 600.0
-
-
-def _service() -> Service:
-    return cast("Service", current_app.extensions["pixfield"])
-
-
-def _json(content: object, status: int = 200) -> Response:
-    try:
-        body = orjson.dumps(content)
-    except orjson.JSONEncodeError:  # a path with half of a surrogate pair goes back as it came
-        body = json.dumps(content).encode()
-    return Response(body, status, mimetype="application/json")
-
-
-# ---- before and after every request ------------------------------------------------------------------------------
-
-
-@routes.before_request
-def authorise() -> None:
-    """Refuse a request without a valid token, where tokens are set."""
-    g.started = time.monotonic()
-    g.id = secrets.token_hex(4)
-    tokens = _service().tokens
-    if not tokens or (request.endpoint or "").rpartition(".")[2] in OPEN:
-        return
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip().encode()
-    if not any([hmac.compare_digest(given, token.encode()) for token in tokens]):  # noqa: C419 - all, in equal time
-        raise UnauthorisedError("no_token", "this server needs a token", "send Authorization: Bearer <token>")
-
-
-@routes.after_request
-def account(response: Response) -> Response:
-    """Count, time and log the request in one line."""
-    endpoint = (request.endpoint or "unknown").rpartition(".")[2]
-    seconds = time.monotonic() - g.started
-    metrics = _service().metrics
-    metrics.requests.labels(endpoint, str(response.status_code)).inc()
-    metrics.latency.labels(endpoint).observe(seconds)
-    if endpoint in ("query", "classify_column"):
-        path = quote(request.path)  # a line break in it would forge a line of the log
-        log.info("%s %s %d %s ms=%.0f", g.id, path, response.status_code, g.get("summary", ""), 1000 * seconds)
-    response.headers["X-Request-Id"] = g.id
-    return response
-
-
-def on_request_error(exc: RequestError) -> Response:
-    """A RequestError as its JSON body and status."""
-    response = _json(exc.body(), exc.status)
-    if isinstance(exc, BusyError):
-        response.headers["Retry-After"] = str(exc.retry_after_s)
-    return response
-
-
-def on_http_error(exc: HTTPException) -> Response:
-    """Flask's own errors (no such page, wrong method, too large) in the same form."""
-    code = (exc.name or "error").lower().replace(" ", "_")
-    response = _json({"error": {"code": code, "message": exc.description or exc.name, "hint": ""}}, exc.code or 500)
-    response.headers.extend([(name, value) for name, value in exc.get_headers() if name != "Content-Type"])
-    return response
-
-
-def on_fault(exc: Exception) -> Response:
-    """Ours to mend: the traceback goes to the log, a reference to it to the caller."""
-    log.error("request %s failed", g.get("id", "?"), exc_info=exc)
-    message = f"the server failed on this request (id {g.get('id', '?')})"
-    return _json({"error": {"code": "internal", "message": message, "hint": "see the server's log"}}, 500)
 
 
 # ---- columns -----------------------------------------------------------------------------------------------------
@@ -118,13 +41,13 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = _service().model(call.model)
+    model = service().model(call.model)
     deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
     with _place():
         outcome = classify(call.paths, model, until=g.started + deadline_s)
     _summarise(outcome, model)
     answer = _answer(call, _request(outcome, model, call.arguments))
-    return _json({"response": answer, "model": model.spec.name, "version": model.spec.version})
+    return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
 
 
 def _answer(call: Call, asked: fields.Request) -> Any:
@@ -142,7 +65,7 @@ def classify_column() -> Response:
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
-    model = _service().model(single(body.get("model"), "model"))
+    model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
     with _place():
         if is_upload:
@@ -156,7 +79,7 @@ def classify_column() -> Response:
     _summarise(outcome, model)
     asked = _request(outcome, model, arguments)
     columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
-    return _json({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
+    return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
                   "pending": outcome.pending, "columns": columns})
 
 
@@ -187,7 +110,7 @@ def _checked_files(files: list[bytes]) -> list[bytes]:
     if not files:
         raise BadRequestError("no_files", "expected at least one file named files", "curl -F files=@cat.jpg ...")
     _check_rows(len(files))
-    limit = _service().settings.max_image_mb * 1_000_000
+    limit = service().settings.max_image_mb * 1_000_000
     for number, data in enumerate(files):
         if len(data) > limit:
             raise TooLargeError("too_many_bytes", f"file {number} has {len(data):,} bytes; the limit is {limit:,.0f}")
@@ -195,7 +118,7 @@ def _checked_files(files: list[bytes]) -> list[bytes]:
 
 
 def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any]) -> fields.Request:
-    return fields.Request(outcome, model, arguments, _service().sign)
+    return fields.Request(outcome, model, arguments, service().sign)
 
 
 def _body() -> Any:
@@ -217,7 +140,7 @@ def _refuse_constant(name: str) -> None:
 def _deadline(value: object) -> float:
     """Seconds the request may wait: its own wish, else the setting."""
     if value is None:
-        return _service().settings.deadline_s
+        return service().settings.deadline_s
     try:
         seconds = float(cast("str | float", value))
     except (TypeError, ValueError, OverflowError):
@@ -228,7 +151,7 @@ def _deadline(value: object) -> float:
 
 
 def _check_rows(rows: int) -> None:
-    limit = _service().settings.max_rows
+    limit = service().settings.max_rows
     if rows > limit:
         raise TooLargeError("too_many_rows", f"{rows:,} rows in one request; the limit is {limit:,} (--max-rows)",
                             "ask for the column in parts")
@@ -254,7 +177,7 @@ def _summarise(outcome: Outcome, model: ServedModel) -> None:
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
     if rows and pending == rows and outcome.is_left_out:
         raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
-    metrics = _service().metrics
+    metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
         metrics.rows.labels(status).inc(count)
     metrics.hits.inc(rows - misses - failures - pending)
@@ -268,14 +191,14 @@ def _summarise(outcome: Outcome, model: ServedModel) -> None:
 @routes.get("/v1/functions")
 def functions() -> Response:
     """The function table, from which TabPy's forwarders are made."""
-    return _json({"functions": [function.describe() for function in FUNCTIONS.values()]})
+    return json_response({"functions": [function.describe() for function in FUNCTIONS.values()]})
 
 
 @routes.get("/v1/models")
 def models() -> Response:
     """Every usable version."""
-    registry = _service().models.registry
-    return _json({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
+    registry = service().models.registry
+    return json_response({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
                              for name in registry.names()]})
 
 
@@ -290,9 +213,9 @@ def _aliases(registry: Registry, name: str) -> dict[str, Any]:
 @routes.get("/v1/models/<reference>")
 def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
-    model = _service().model(reference)
+    model = service().model(reference)
     spec = model.spec
-    return _json({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
+    return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})
 
@@ -300,24 +223,24 @@ def model_card(reference: str) -> Response:
 @routes.get("/healthz")
 def healthz() -> Response:
     """The process answers."""
-    return _json({"status": "ok"})
+    return json_response({"status": "ok"})
 
 
 @routes.get("/readyz")
 def readyz() -> Response:
     """The default model is warm and checked; `filled` says whether stored answers are in memory."""
-    service = _service()
-    content = {"ready": service.is_ready, "filled": service.is_filled, "fault": service.fault}
-    return _json(content, 200 if service.is_ready else 503)
+    state = service()
+    content = {"ready": state.is_ready, "filled": state.is_filled, "fault": state.fault}
+    return json_response(content, 200 if state.is_ready else 503)
 
 
 @routes.get("/metrics")
 def metrics() -> Response:
     """Prometheus's text."""
-    return Response(_service().metrics.render(), mimetype="text/plain")
+    return Response(service().metrics.render(), mimetype="text/plain")
 
 
 @routes.get("/openapi.json")
 def openapi() -> Response:
     """The OpenAPI 3.1 description of all this."""
-    return _json(document())
+    return json_response(document())

@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from models.errors import ModelError
 from models.registry import Registry
+from server.doors import Doors
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.metrics import Metrics
@@ -29,6 +32,9 @@ from server.store import Store
 log = logging.getLogger(__name__)
 
 _KEY_BYTES = 32
+_OURS = frozenset({"answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "image-id.key", "lock", "demo", "logs",
+                   "server.log", "tabpy.log"})
+"""What Pixfield itself puts into a state folder."""
 
 
 class Service:
@@ -37,7 +43,7 @@ class Service:
     def __init__(self, settings: Settings, *, open_engine: OpenEngine = open_engine) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.tokens = read_tokens(settings.token_file)
+        self.doors = Doors.of(settings)
         self._key = _read_key(settings.state / "image-id.key")
         self.store = Store(settings.state / "answers.sqlite")
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
@@ -102,7 +108,8 @@ def state_folder(path: Path) -> Iterator[Path]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(path / "lock")
+        _tighten(path)
+        lock = FileLock(path / "lock", mode=0o600)
         lock.acquire(timeout=0)
     except Timeout as exc:
         raise SettingsError(f"--state {path} is used by another Pixfield: stop it, or name another folder.") from exc
@@ -124,26 +131,32 @@ def check_model(settings: Settings) -> None:
         raise SettingsError(f"--model {settings.model}: {exc}") from exc
 
 
-def read_tokens(path: Path | None) -> tuple[str, ...]:
-    """The tokens in a file, one a line, so that an old and a new one hold while they are exchanged.
+def _tighten(folder: Path) -> None:
+    """Take the folder and our files in it from everybody but their owner; say what stays open.
 
-    ASCII only: an HTTP header carries nothing else for sure, and a byte order mark would become part of the token.
+    A folder that holds other things, too, or that everybody may use (/tmp), is left as it is. Windows has no such
+    rights: there a folder inherits who may read it.
     """
-    if path is None:
-        return ()
-    try:
-        tokens = tuple(line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"--token-file {path} cannot be read ({exc}).") from exc
-    if not tokens:
-        raise SettingsError(f"--token-file {path} is empty: put a long random text in it.")
-    return tokens
+    if os.name == "nt":
+        return
+    inside = list(folder.iterdir())
+    ours = [path for path in inside if path.name in _OURS and not path.is_symlink()]
+    is_shared = len(ours) < len(inside) or bool(folder.stat().st_mode & stat.S_ISVTX)
+    for path in ours if is_shared else [folder, *ours]:
+        if path.stat().st_mode & 0o077:
+            with contextlib.suppress(PermissionError):  # somebody else's: said below
+                path.chmod(path.stat().st_mode & 0o700)
+    wide = [str(path) for path in (folder, *ours) if path.stat().st_mode & 0o077]
+    if wide:
+        log.warning("other users may look into %s: name a --state folder of its own, with mode 700", ", ".join(wide))
 
 
 def _read_key(path: Path) -> bytes:
     if not path.exists():
-        path.write_bytes(secrets.token_bytes(_KEY_BYTES))
-        path.chmod(0o600)
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)  # never readable for others, not even while it is written
+        new.write_bytes(secrets.token_bytes(_KEY_BYTES))
+        new.replace(path)
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise SettingsError(f"{path} is damaged: delete it, a new key is made (image addresses change).")

@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import math
 import os
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,15 @@ class Settings:
     images: tuple[Path, ...] = _setting((), "a folder whose pictures may be read; repeat it for more", metavar="DIR")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
+    public_host: tuple[str, ...] = _setting((), "a name under which callers reach the server or TabPy, such as a"
+                                            " reverse proxy's; repeat it for more", metavar="NAME")
     port: int = _setting(9005, "the port the server listens on")
     tabpy_port: int = _setting(9004, "the port TabPy listens on")
+    tabpy_host: str = _setting("127.0.0.1", "the address TabPy listens on beside loopback; beyond it, it needs"
+                               " --tabpy-password-file")
+    tabpy_password_file: Path | None = _setting(None, "TabPy's file of users and password hashes; its callers must log"
+                                                " in", metavar="FILE")
+    no_evaluate: bool = _setting(False, "switch TabPy's scripts off: `MODEL_EXTENSION_` fields alone go on working")
     no_tabpy: bool = _setting(False, "start the server alone, for a TabPy that is already there")
     state: Path = _setting(_ROOT / "state", "the folder of stored answers; one server at a time", metavar="DIR")
     store: Path = _setting(_ROOT / "models" / "store", "the folder of model versions", metavar="DIR")
@@ -65,19 +73,35 @@ class Settings:
             raise SettingsError(f"--recheck-s is {self.recheck_s}; expected 0 or more seconds.")
         if self.engine not in ("auto", "onnx", "keras"):
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")
+        self._check_doors()
+
+    def _check_doors(self) -> None:
+        for name in self.public_host:
+            if not _NAME.fullmatch(name):
+                raise SettingsError(f"--public-host is {name!r}; expected a name or address alone, such as"
+                                    " pixfield.example.")
         if not is_loopback(self.host) and self.token_file is None:
             raise SettingsError(f"--host {self.host} is open to other machines: add --token-file FILE (a token in it).")
+        if not is_loopback(self.tabpy_host) and self.tabpy_password_file is None:
+            raise SettingsError(f"--tabpy-host {self.tabpy_host} lets other machines run scripts: add"
+                                " --tabpy-password-file FILE (made by `tabpy-user`).")
 
     def with_checked_folders(self) -> Settings:
-        """The same settings; raises `SettingsError` where an image folder is missing."""
+        """The same settings; raises `SettingsError` where an image folder or the password file is missing."""
         for folder in self.images:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
+        if self.tabpy_password_file is not None and not self.tabpy_password_file.is_file():
+            raise SettingsError(f"--tabpy-password-file {self.tabpy_password_file}: there is no such file; make it with"
+                                " `tabpy-user add`.")
         return self
 
 
 _POSITIVE = ("deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb", "max_image_megapixels", "queue_rows",
              "batch_size", "engine_threads", "decode_threads")
+
+
+_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE | re.ASCII)
 
 
 def is_loopback(host: str) -> bool:
@@ -104,23 +128,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if isinstance(default, bool):
             parser.add_argument(flag_of(name), dest=name, action="store_true", help=metadata["help"])
         elif default == ():
-            parser.add_argument(flag_of(name), dest=name, action="append", type=Path, metavar="DIR", help=text)
+            parser.add_argument(flag_of(name), dest=name, action="append", type=_type_of(name, default),
+                                metavar=metadata["metavar"], help=text)
         else:
             parser.add_argument(flag_of(name), dest=name, type=_type_of(name, default), default=default,
                                 metavar=metadata["metavar"] or name.upper(), help=text)
 
 
 def _type_of(name: str, default: object) -> type:
-    if name in ("state", "store", "token_file"):
+    if name in ("images", "state", "store", "token_file", "tabpy_password_file"):
         return Path
-    return str if default is None else type(default)
+    return str if default in (None, ()) else type(default)
 
 
 def from_arguments(arguments: argparse.Namespace) -> Settings:
     """The settings a parsed command line means."""
     values = {row.name: getattr(arguments, row.name) for row in fields(Settings)}
-    values["images"] = tuple(values["images"] or ())
-    return Settings(**values)
+    repeated = {row.name: tuple(values[row.name] or ()) for row in fields(Settings) if row.default == ()}
+    return Settings(**values | repeated)
 
 
 def as_arguments(settings: Settings) -> list[str]:

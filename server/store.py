@@ -68,9 +68,10 @@ class Store:
         self._is_closing = False
         self._names: dict[str, int] = {}
         try:
+            path.touch(mode=0o600)  # SQLite gives its two companions the rights of the file
             with contextlib.closing(self._connect()) as connection:
                 _migrate(connection, path)
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, OSError) as exc:
             raise SettingsError(f"{path} cannot be used ({exc}): move it away, a new one is made (every picture is read"
                                 " again), or start with another --state folder.") from exc
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)

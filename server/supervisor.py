@@ -19,9 +19,10 @@ from typing import Self
 
 from server import settings as settings_table
 from server.child import Child
+from server.doors import read_tokens
 from server.errors import SettingsError
-from server.service import check_model, read_tokens, state_folder
-from server.settings import Settings
+from server.service import check_model, state_folder
+from server.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class Supervisor:
         """Start both and wait until both are ready; raises SettingsError with the reason when one does not come up."""
         _check_port(self._settings.host, self._settings.port, "--port")
         if not self._settings.no_tabpy:
-            _check_port("127.0.0.1", self._settings.tabpy_port, "--tabpy-port")
+            for host in dict.fromkeys(("127.0.0.1", self._settings.tabpy_host)):
+                _check_port(host, self._settings.tabpy_port, "--tabpy-port")
         started = time.monotonic()
         try:
             for name, start in self._roles.items():
@@ -106,10 +108,8 @@ class Supervisor:
         return Child("server", "server", arguments, log=self._log("server"))
 
     def _start_tabpy(self) -> Child:
-        arguments = ["--port", str(self._settings.tabpy_port), "--server", self.url, "--parent-pipe"]
-        if self._settings.token_file is not None:
-            arguments += ["--token-file", str(self._settings.token_file.resolve())]
-        return Child("TabPy", "tabpy_functions.launcher", arguments, log=self._log("tabpy"))
+        return Child("TabPy", "tabpy_functions.launcher", _launcher_arguments(self._settings, self.url),
+                     log=self._log("tabpy"))
 
     def _log(self, name: str) -> Path | None:
         return None if self._log_folder is None else self._log_folder / f"{name}.log"
@@ -146,6 +146,17 @@ class Supervisor:
             return bool(fault)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def _launcher_arguments(settings: Settings, server_url: str) -> list[str]:
+    """The launcher's command line: where to listen, whom to let in, where the server is."""
+    arguments = [f"--port={settings.tabpy_port}", f"--server={server_url}", "--parent-pipe"]
+    if not is_loopback(settings.tabpy_host):  # both loopback addresses are always listened on
+        arguments.append(f"--host={settings.tabpy_host}")
+    arguments += [f"--public-host={name}" for name in settings.public_host]
+    for flag, file in (("--token-file", settings.token_file), ("--password-file", settings.tabpy_password_file)):
+        arguments += [] if file is None else [f"{flag}={file.resolve()}"]
+    return [*arguments, "--no-evaluate"] if settings.no_evaluate else arguments
 
 
 def _why_ended(child: Child) -> str:

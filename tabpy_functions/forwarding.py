@@ -169,10 +169,15 @@ def authorization() -> "dict[str, str]":
     token_file = os.environ.get("PIXFIELD_TOKEN_FILE", "").strip()
     if not token and token_file:
         try:
-            token = pathlib.Path(token_file).read_text(encoding="ascii").strip()
+            token = first_line(pathlib.Path(token_file).read_text(encoding="ascii"))
         except (OSError, UnicodeError) as exc:
             raise ValueError(f"the token file {token_file} cannot be read") from exc
     return {"Authorization": "Bearer " + token} if token else {}
+
+
+def first_line(text: str) -> str:
+    """The first token of a file; while tokens are exchanged it has two."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def checked(data: bytes, paths: object, url: str) -> "tuple[object, str]":

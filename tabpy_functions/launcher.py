@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from tabpy_functions import function_table, tabpy_environment
 from tabpy_functions.endpoints import Endpoint, endpoint_of
 from tabpy_functions.errors import LaunchError, ServerAwayError, TabPySideError
+from tabpy_functions.forwarding import first_line
 from tabpy_functions.http_json import Site
 from tabpy_functions.listening import bound_sockets
 from tabpy_functions.tabpy_environment import TabPySettings
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tabpy_environment.state_folder() as state:
             port = sockets[0].getsockname()[1]
             settings = TabPySettings(port, state, options.evaluate, options.password_file)
-            tabpy = RunningTabPy(settings, is_compressing=options.host is not None)
+            tabpy = RunningTabPy(settings, host=options.host, public_hosts=options.public_host)
             tabpy.run(sockets, Site(options.server, _authorization(environment)), ready_line, options.parent_pipe)
             if tabpy.failure:
                 raise tabpy.failure
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server", default="http://127.0.0.1:9005", metavar="URL", help="the server (%(default)s)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="file with the Pixfield server's token")
     parser.add_argument("--host", metavar="ADDRESS", help="listen beyond loopback; needs --password-file")
+    parser.add_argument("--public-host", action="append", default=[], metavar="NAME", help="a name callers use for it")
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="TabPy's file of users and password hashes")
     parser.add_argument("--evaluate", action=argparse.BooleanOptionalAction, default=True, help="allow scripts")
     parser.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends; ignore Ctrl-C")
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 def _authorization(environment: dict[str, str]) -> str:
     token, token_file = environment.get("PIXFIELD_TOKEN", ""), environment.get("PIXFIELD_TOKEN_FILE")
     try:
-        token = token or (Path(token_file).read_text(encoding="ascii").strip() if token_file else "")
+        token = token or (first_line(Path(token_file).read_text(encoding="ascii")) if token_file else "")
     except (OSError, UnicodeError) as exc:
         raise LaunchError(f"The token file {token_file} cannot be read ({exc}): name one that can.") from exc
     return f"Bearer {token}" if token else ""
@@ -78,24 +80,27 @@ def _authorization(environment: dict[str, str]) -> str:
 class RunningTabPy:
     """One TabPy in this process: built from settings, run until it is asked to stop."""
 
-    def __init__(self, settings: TabPySettings, *, is_compressing: bool) -> None:
+    def __init__(self, settings: TabPySettings, *, host: str | None, public_hosts: Sequence[str]) -> None:
         from tabpy.tabpy_server.app.app import TabPyApp
         from tornado.ioloop import IOLoop
+
+        from tabpy_functions.host_guard import HostGuard
 
         with tabpy_environment.config_file(settings) as config:
             try:
                 self._app = TabPyApp(str(config), disable_auth_warning=True)
             except RuntimeError as exc:
                 raise LaunchError(f"TabPy does not start: {exc}.") from exc
-        self._app.settings["compress_response"] = is_compressing  # costs more than loopback saves
+        self._app.settings["compress_response"] = host is not None  # costs more than loopback saves
         self._application = self._app._create_tornado_web_app()  # noqa: SLF001 - what TabPyApp.run does first
         install_hooks(self._app, self._application)
+        self._door = HostGuard(self._application, host=host, public_hosts=public_hosts)
         self._loop = IOLoop.current()
         self.failure: TabPySideError | None = None
 
     def run(self, sockets: list[Any], server: Site, ready_line: TextIO, is_child: bool) -> None:
         """Answers requests until a signal, the end of standard input (`is_child`) or a failed deployment."""
-        http_server = _http_server(self._app, self._application)
+        http_server = _http_server(self._app, self._door)
         http_server.add_sockets(sockets)
         self._handle_signals(is_child)
         if is_child:

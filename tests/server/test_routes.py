@@ -607,7 +607,7 @@ def test_a_request_is_one_line_of_the_log_without_paths(open_site: Open, picture
     caplog.set_level(logging.DEBUG)
     site.client.post("/query/image_label", json={"data": [["private name.png", "other private name.png"]]},
                      headers={"Authorization": "Bearer secret-token"})
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "server.routes"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "server.envelope"]
     form = r"[0-9a-f]{8} /query/image_label 200 model=digits@1 rows=2 misses=1 failures=1 pending=0 ms=\d+"
     assert (re.fullmatch(form, line) is not None, "private" in caplog.text, "secret" in caplog.text) == (
         True, False, False)
@@ -618,7 +618,7 @@ def test_a_line_break_in_a_function_s_name_forges_no_line_of_the_log(site: Site,
     """It is escaped."""
     caplog.set_level(logging.INFO)
     site.client.post("/query/x%0Aforged%0D", json={})
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "server.routes"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "server.envelope"]
     assert ("\n" in line, "\r" in line) == (False, False)
 
 

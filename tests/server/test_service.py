@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from models.registry import ModelVersion
+from server.doors import read_tokens
 from server.engine import OnnxEngine
 from server.errors import BusyError, SettingsError, UnknownError
-from server.service import Service, read_tokens, state_folder
+from server.service import Service, state_folder
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,6 +55,61 @@ def test_a_state_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
     """With the folders above it."""
     with state_folder(tmp_path / "new" / "state") as folder:
         assert (folder.is_dir(), os.name == "nt" or folder.stat().st_mode & 0o077 == 0) == (True, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
+def test_a_state_folder_open_to_others_is_closed(settings: Settings) -> None:
+    """With every file in it, those that SQLite makes included."""
+    state = settings.state
+    for name in ("answers.sqlite", "image-id.key", "lock"):
+        (state / name).touch()
+        (state / name).chmod(0o644)
+    (state / "image-id.key").write_bytes(b"k" * 32)
+    (state / "logs").mkdir(mode=0o755)
+    state.chmod(0o755)
+    with state_folder(state), closing(Service(settings)) as service:
+        service.store.answers(1, ["asked, so that its journal is there"])
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (state, *state.iterdir())}
+    assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}
+    assert {"answers.sqlite-wal", "answers.sqlite", "image-id.key"} <= modes.keys()
+    assert modes["logs"] == 0o700
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
+def test_a_folder_with_other_things_stays_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Only our own files are closed, and the log says that the folder is open."""
+    for name in ("notes.txt", "answers.sqlite"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o644)
+    tmp_path.chmod(0o755)
+    with state_folder(tmp_path):
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path, *tmp_path.iterdir())}
+    assert modes == {tmp_path.name: "0o755", "notes.txt": "0o644", "answers.sqlite": "0o600", "lock": "0o600"}
+    assert f"other users may look into {tmp_path}: name a --state folder of its own" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such rights")
+def test_new_files_are_made_for_their_owner(settings: Settings) -> None:
+    """Not opened first and closed afterwards, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        with closing(Service(settings)) as service:
+            service.store.answers(1, ["asked, so that its journal is there"])
+            modes = {path.name: oct(path.stat().st_mode & 0o777) for path in settings.state.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(
+        ("image-id.key", "answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm"), "0o600")
+
+
+def test_deleting_the_key_changes_every_id(settings: Settings) -> None:
+    """That is how old addresses are revoked."""
+    ids = []
+    for _ in range(2):
+        with closing(Service(settings)) as service:
+            ids.append(service.sign("digest"))
+        (settings.state / "image-id.key").unlink()
+    assert ids[0] != ids[1]
 
 
 def test_a_second_server_on_one_state_folder_is_refused(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ PORTS = st.integers(0, 65535)
 SETTINGS = st.builds(
     Settings, images=st.lists(PATHS, max_size=3).map(tuple), model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
+    tabpy_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), tabpy_password_file=st.none() | PATHS,
+    no_evaluate=st.booleans(), public_host=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
     queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
@@ -45,6 +47,7 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
     """A new row of the table belongs into the property above."""
     settings = Settings()
     other = replace(settings, images=(Path("a"),), model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
+                    tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
                     max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras",
                     half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True)
@@ -122,6 +125,32 @@ def test_beyond_loopback_a_token_is_needed(host: str) -> None:
     """The remedy is in the sentence."""
     expected = f"--host {host} is open to other machines: add --token-file FILE (a token in it)."
     assert refusal(host=host) == expected
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "tabpy.example", ""])  # noqa: S104 - refused
+def test_beyond_loopback_tabpy_needs_passwords(host: str) -> None:
+    """A token is of no use there: TabPy runs scripts."""
+    expected = (f"--tabpy-host {host} lets other machines run scripts: add --tabpy-password-file FILE (made by"
+                " `tabpy-user`).")
+    assert refusal(tabpy_host=host, token_file=Path("token")) == expected
+
+
+def test_with_passwords_tabpy_listens_anywhere() -> None:
+    """The administrator's choice."""
+    assert Settings(tabpy_host="tabpy.example", tabpy_password_file=Path("p")).tabpy_host == "tabpy.example"
+
+
+@pytest.mark.parametrize("name", ["", "https://a.example", "a.example:443", "a/b", "a b", "*", "[::1]"])
+def test_a_public_host_is_a_name_alone(name: str) -> None:
+    """The Host header is compared without its port."""
+    expected = f"--public-host is {name!r}; expected a name or address alone, such as pixfield.example."
+    assert refusal(public_host=(name,)) == expected
+
+
+def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
+    """Before anything is started."""
+    with pytest.raises(SettingsError, match=r"--tabpy-password-file .*missing: there is no such file"):
+        Settings(tabpy_password_file=tmp_path / "missing").with_checked_folders()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "pixfield.example"])  # noqa: S104 - behind a token

@@ -228,8 +228,9 @@ def test_token_file_is_read_at_each_call(asked: StandIn, monkeypatch: pytest.Mon
     ]
     secret.write_text("wrong")
     assert made("image_status")(["a"]) == ["No token. Give one"]
-    secret.write_text(TOKEN)
-    assert made("image_status")(["a"]) == ["ok"]
+    for content in (TOKEN, f"\n{TOKEN}\r\nthe-old-one\n"):
+        secret.write_text(content)
+        assert made("image_status")(["a"]) == ["ok"]
 
 
 def test_slow_server_ends_in_time(asked: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

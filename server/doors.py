@@ -1,0 +1,187 @@
+"""Who may come in: Host, Origin and Authorization of a request, checked before its body is kept.
+
+Headers enter, a RequestError or nothing leaves. A page in a browser on this machine reaches loopback, too: under a
+name of its own that it lets point here (DNS rebinding), or across origins. The Host check stops the first, the Origin
+check the second.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import re
+import socket
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from server.errors import (
+    BadRequestError,
+    ForbiddenError,
+    MisdirectedError,
+    RequestError,
+    SettingsError,
+    UnauthorisedError,
+)
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OPEN = frozenset({"/healthz"})
+"""Pages without a token."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
+_Signature = tuple[int, int, int, int]
+
+
+class Tokens:
+    """The tokens in a file, read again when it changes, so that they are exchanged without a restart.
+
+    A file that cannot be read any more changes nothing: the tokens that were in it go on holding, and the log says so.
+
+    Raises:
+        SettingsError: at the start, when the file has no usable token.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._seen = _signature(path)
+        self._tokens = tuple(token.encode() for token in read_tokens(path))
+
+    def __bool__(self) -> bool:
+        return self._path is not None
+
+    def has(self, given: bytes) -> bool:
+        """Whether `given` is one of them; takes equally long for each."""
+        return any([hmac.compare_digest(given, token) for token in self._current()])  # noqa: C419 - all of them
+
+    def _current(self) -> tuple[bytes, ...]:
+        with self._lock:
+            signature = _signature(self._path)
+            if signature != self._seen:
+                self._seen = signature
+                self._read_again()
+            return self._tokens
+
+    def _read_again(self) -> None:
+        try:
+            self._tokens = tuple(token.encode() for token in read_tokens(self._path))
+        except SettingsError as exc:
+            log.warning("the tokens of before go on holding: %s", exc)
+        else:
+            log.info("the token file was read again: %d tokens hold", len(self._tokens))
+
+
+def _signature(path: Path | None) -> _Signature | None:
+    try:
+        status = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def read_tokens(path: Path | None) -> tuple[str, ...]:
+    """The tokens in a file, one a line, so that an old and a new one hold while they are exchanged.
+
+    ASCII only: an HTTP header carries nothing else for sure, and a byte order mark would become part of the token.
+    """
+    if path is None:
+        return ()
+    try:
+        tokens = tuple(line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
+    except UnicodeDecodeError as exc:  # its own text would show the bytes
+        raise SettingsError(f"--token-file {path} cannot be read (byte {exc.start} is not ASCII).") from None
+    except OSError as exc:
+        raise SettingsError(f"--token-file {path} cannot be read ({exc}).") from exc
+    if not tokens:
+        raise SettingsError(f"--token-file {path} is empty: put a long random text in it.")
+    return tokens
+
+
+class Doors:
+    """The check that every request passes, whatever it asks for.
+
+    Args:
+        tokens: what opens the server; none where only this machine reaches it.
+        hosts: the names under which callers may address it.
+        takes_any_address: whether an IP address is as good as a name; no name can be made to point at itself.
+    """
+
+    def __init__(self, tokens: Tokens, *, hosts: Iterable[str], takes_any_address: bool) -> None:
+        self._tokens = tokens
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._takes_any_address = takes_any_address
+
+    @classmethod
+    def of(cls, settings: Settings) -> Doors:
+        """The doors that the settings mean."""
+        is_everywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        own = (socket.gethostname(),) if is_everywhere else ()
+        return cls(Tokens(settings.token_file), hosts=(*_LOOPBACK, settings.host, *settings.public_host, *own),
+                   takes_any_address=is_everywhere)
+
+    def check(self, path: str, headers: Mapping[str, str]) -> None:
+        """Raise what refuses a request for `path` with these headers, named as in WSGI (`HTTP_HOST`)."""
+        self._check_host(headers)
+        self._check_origin(headers)
+        if not self._tokens or path in OPEN:
+            return
+        scheme, _, given = headers.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer" or not self._tokens.has(given.strip().encode()):
+            raise UnauthorisedError("no_token", "this server needs a token", "send Authorization: Bearer <token>")
+
+    def refusal(self, path: str, headers: Mapping[str, str]) -> RequestError | None:
+        """What `check` raises, or nothing."""
+        try:
+            self.check(path, headers)
+        except RequestError as exc:
+            return exc
+        return None
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        host = headers.get("HTTP_HOST")
+        if host is None and headers.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            return  # a load balancer's health check; no browser leaves it out
+        name = name_of(host or "")
+        if name is None:
+            raise BadRequestError("bad_host", "the Host header is missing or no host name", "send Host: localhost")
+        if not self._has(name):
+            raise MisdirectedError("unknown_host", f"this server is not called {name}",
+                                   "address it as localhost, or name it with --public-host")
+
+    def _check_origin(self, headers: Mapping[str, str]) -> None:
+        origin = headers.get("HTTP_ORIGIN")
+        if origin is None:
+            return
+        name = name_of(_netloc(origin))
+        if name is None or not self._has(name):
+            raise ForbiddenError("foreign_origin", "a page of another site may not ask this server",
+                                 "name that site's host with --public-host if it is yours")
+
+    def _has(self, name: str) -> bool:
+        return name in self._hosts or (self._takes_any_address and _is_address(name))
+
+
+def name_of(host: str) -> str | None:
+    """The name or address in a Host header, without port, brackets and final dot; None where there is none."""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2].removesuffix(".")).lower() or None if match else None
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""What is around every answer: the check at the door, an id, a line in the log, counts, headers, and errors as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from typing import cast
+from urllib.parse import quote
+
+import orjson
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from server.errors import BusyError, RequestError, UnauthorisedError
+from server.listening import SECURITY_HEADERS
+from server.service import Service
+
+log = logging.getLogger(__name__)
+
+_LOGGED = ("query", "classify_column")
+_PATH_CHARACTERS = 200  # of a path in the log: a caller writes it
+
+
+def wrap(app: Flask) -> None:
+    """Put the envelope around everything `app` answers, pages that are not there included."""
+    app.before_request(begin)
+    app.after_request(finish)
+    app.register_error_handler(RequestError, on_request_error)
+    app.register_error_handler(HTTPException, on_http_error)
+    app.register_error_handler(Exception, on_fault)
+
+
+def service() -> Service:
+    """The service of the application that answers."""
+    return cast("Service", current_app.extensions["pixfield"])
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """`content` as a JSON answer."""
+    try:
+        body = orjson.dumps(content)
+    except orjson.JSONEncodeError:  # a path with half of a surrogate pair goes back as it came
+        body = json.dumps(content).encode()
+    return Response(body, status, mimetype="application/json")
+
+
+def begin() -> None:
+    """Give the request its id and its time, then refuse it where the doors do."""
+    g.started = time.monotonic()
+    g.id = secrets.token_hex(4)
+    service().doors.check(request.path, request.environ)
+
+
+def finish(response: Response) -> Response:
+    """Count, time and log the request in one line; add the headers that every answer has."""
+    endpoint = (request.endpoint or "unknown").rpartition(".")[2]
+    seconds = time.monotonic() - g.started
+    metrics = service().metrics
+    metrics.requests.labels(endpoint, str(response.status_code)).inc()
+    metrics.latency.labels(endpoint).observe(seconds)
+    if endpoint in _LOGGED:
+        path = quote(request.path)[:_PATH_CHARACTERS]  # a line break in it would forge a line of the log
+        log.info("%s %s %d %s ms=%.0f", g.id, path, response.status_code, g.get("summary", ""), 1000 * seconds)
+    response.headers["X-Request-Id"] = g.id
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def on_request_error(exc: RequestError) -> Response:
+    """A RequestError as its JSON body and status."""
+    response = json_response(exc.body(), exc.status)
+    if isinstance(exc, BusyError):
+        response.headers["Retry-After"] = str(exc.retry_after_s)
+    if isinstance(exc, UnauthorisedError):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def on_http_error(exc: HTTPException) -> Response:
+    """Flask's own errors (no such page, wrong method, too large) in the same form."""
+    code = (exc.name or "error").lower().replace(" ", "_")
+    response = json_response({"error": {"code": code, "message": exc.description or exc.name, "hint": ""}},
+                             exc.code or 500)
+    if allowed := dict(exc.get_headers()).get("Allow"):
+        response.headers["Allow"] = allowed
+    return response
+
+
+def on_fault(exc: Exception) -> Response:
+    """Ours to mend: the traceback goes to the log, a reference to it to the caller."""
+    log.error("request %s failed", g.get("id", "?"), exc_info=exc)
+    message = f"the server failed on this request (id {g.get('id', '?')})"
+    return json_response({"error": {"code": "internal", "message": message, "hint": "see the server's log"}}, 500)

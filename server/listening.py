@@ -1,0 +1,182 @@
+"""waitress, bounded: what a connection may send, how long it may take, and how many may wait.
+
+A request whose headers `Doors` refuses has its body thrown away as it comes, so it costs no memory; one that is too
+large, malformed or too slow is answered or dropped before its body is read. Every refusal has the server's error form.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import orjson
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import MultiSocketServer, TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import BadRequest
+
+from server.doors import Doors
+
+log = logging.getLogger(__name__)
+
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 65_536
+RECEIVE_S = 20.0
+"""How long headers may take, and a body beyond what the slowest rate explains."""
+SLOWEST_BYTES_A_S = 50_000
+IDLE_S = 120
+CONNECTIONS = 500
+"""Half of what a process may open on most systems; TabPy keeps at most 128."""
+_LOOK_EVERY_S = 2
+_CONTROL_LINE_BYTES = 1024  # waitress has no bound of its own, and looks through all of it at each read
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""On every answer: nothing here is a page, a frame or a file that another site may embed or a proxy may keep."""
+
+_HINTS = {413: "send less at once, or raise --max-body-mb", 431: "send fewer or shorter headers"}
+_SENT_AS = {"CONTENT_TYPE", "CONTENT_LENGTH"}  # the two that WSGI names without HTTP_
+
+
+class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publishes no types
+    """One request as it comes in; `doors` is set by `bound`."""
+
+    doors: ClassVar[Doors]
+    body_rcv: Any
+    error: Any
+    chunked: bool
+    body_bytes_received: int
+
+    def __init__(self, adj: Any) -> None:
+        super().__init__(adj)
+        self.began_at = time.monotonic()
+
+    def received(self, data: bytes) -> int:
+        """Bytes consumed; a request that is in error asks for no body."""
+        consumed: int = super().received(data)
+        if self.error is None and self.chunked and len(self.body_rcv.control_line) > _CONTROL_LINE_BYTES:
+            self.error, self.completed = BadRequest("a chunk's size has no end"), True
+        if self.error is not None:
+            self.expect_continue = False
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """As waitress; too many headers are an error, and a request that will be refused keeps no body."""
+        if header_plus.count(b"\r\n") > MAX_HEADERS + 1:
+            raise ParsingError(f"more than {MAX_HEADERS} headers")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as exc:  # an address such as http://[, a length of thousands of digits
+            raise ParsingError("the request line or a header has no meaning") from exc
+        if self.body_rcv is not None and self._is_refused():
+            self._throw_body_away()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it comes in so slowly that it only holds a connection."""
+        return time.monotonic() - self.began_at > RECEIVE_S + self.body_bytes_received / SLOWEST_BYTES_A_S
+
+    def _is_refused(self) -> bool:
+        named = {key if key in _SENT_AS else f"HTTP_{key}": value for key, value in self.headers.items()}
+        return self.doors.refusal(self.path, named | {"SERVER_PROTOCOL": f"HTTP/{self.version}"}) is not None
+
+    def _throw_body_away(self) -> None:
+        if self.expect_continue or self.chunked:  # it need not send at all; chunks cost more to read than to send
+            self.expect_continue, self.body_rcv, self.content_length = False, None, 0
+            self.headers["CONNECTION"] = "close"
+        else:
+            self.body_rcv.buf = _Nothing()
+
+
+class _Nothing:
+    """A buffer that keeps nothing."""
+
+    def append(self, data: bytes) -> None:
+        """Forget `data`."""
+
+    def getfile(self) -> io.BytesIO:
+        """Empty."""
+        return io.BytesIO()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
+    """What waitress refuses by itself, in the server's error form; the connection ends with it."""
+
+    def execute(self) -> None:
+        """Write the answer."""
+        error, request_id = self.request.error, secrets.token_hex(4)
+        code = error.reason.lower().replace(" ", "_")
+        body = orjson.dumps({"error": {"code": code, "message": error.reason, "hint": _HINTS.get(error.code, "")}})
+        log.info("%s %s before its body was read", request_id, error.code)
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers += [("Content-Type", "application/json"), ("X-Request-Id", request_id),
+                                  *SECURITY_HEADERS.items()]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+
+
+class BoundedServer(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
+    """A listening socket that drops the slow, and the idle when all places are taken."""
+
+    def maintenance(self, now: float) -> None:
+        """Every few seconds: drop what has been idle, or coming in, for too long."""
+        super().maintenance(now)
+        for channel in list(self.active_channels.values()):
+            request = channel.request
+            if request is not None and not channel.requests and request.is_late:
+                channel.will_close = True
+
+    def readable(self) -> bool:
+        """Whether a connection may be accepted; makes places where there are none."""
+        if len(self._map) >= self.adj.connection_limit:
+            self._make_places()
+        return bool(super().readable())
+
+    def _make_places(self) -> None:
+        """Close the tenth that has sent nothing for longest, among those that wait for no answer."""
+        waiting = [channel for channel in list(self.active_channels.values())
+                   if not (channel.requests or channel.total_outbufs_len)]
+        waiting.sort(key=_waited_s, reverse=True)
+        for channel in waiting[:max(1, self.adj.connection_limit // 10)]:
+            channel.will_close = True
+
+
+def _waited_s(channel: Any) -> float:
+    """How long its request has been coming in, or how long it has sent nothing."""
+    request = channel.request
+    return float(time.time() - channel.last_activity if request is None else time.monotonic() - request.began_at)
+
+
+def bound(app: Callable[..., Any], doors: Doors, **options: Any) -> Any:
+    """A bound server for a WSGI application; `run` serves until `close`."""
+    parser = type("Parser", (BoundedParser,), {"doors": doors})
+    channel = type("Channel", (HTTPChannel,), {"parser_class": parser, "error_task_class": JsonErrorTask})
+    kind = type("Server", (BoundedServer,), {"channel_class": channel})
+    adjustments = Adjustments(max_request_header_size=MAX_HEADER_BYTES, channel_timeout=IDLE_S,
+                              cleanup_interval=_LOOK_EVERY_S, connection_limit=CONNECTIONS, **options)
+    dispatcher = ThreadedTaskDispatcher()
+    sockets: dict[int, Any] = {}
+    servers = [kind(app, sockets, dispatcher=dispatcher, adj=adjustments, sockinfo=place)
+               for place in adjustments.listen]
+    dispatcher.set_thread_count(adjustments.threads)
+    if len(servers) == 1:
+        return servers[0]
+    listening = [(server.effective_host, server.effective_port) for server in servers]
+    return MultiSocketServer(sockets, adjustments, listening, dispatcher)
