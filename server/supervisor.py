@@ -58,9 +58,9 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         """Start both and wait until both are ready; raises SettingsError with the reason when one does not come up."""
-        _check_port(self._settings.host, self._settings.port, "--port")
+        check_port(self._settings.host, self._settings.port, "--port")
         if not self._settings.no_tabpy:
-            _check_port("127.0.0.1", self._settings.tabpy_port, "--tabpy-port")
+            check_port("127.0.0.1", self._settings.tabpy_port, "--tabpy-port")
         started = time.monotonic()
         try:
             for name, start in self._roles.items():
@@ -165,7 +165,7 @@ def _why_ended(child: Child) -> str:
     return f"{child.name} ended with status {child.exit_status}: {lines[-1]} (more in {child.log})"
 
 
-def _check_port(host: str, port: int, flag: str) -> None:
+def check_port(host: str, port: int, flag: str) -> None:
     """Raise SettingsError when somebody listens there already; port 0 means any free one and is refused."""
     if port == 0:
         raise SettingsError(f"{flag} is 0; name a port, Tableau must be told the same one.")
