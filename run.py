@@ -30,6 +30,8 @@ VERBS = {  # verb: (module, requirements, what it does)
     "demo": ("server.demo", SERVE, "TabPy, server, functions, sample images and a table of answers"),
     "serve": ("server.supervisor", SERVE, "the server and TabPy, until Ctrl-C"),
     "deploy": ("tabpy_functions.deploy", SERVE, "the functions, onto a TabPy that is already there"),
+    "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
+    "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check"),
     "models": ("models.cli", SERVE, "list, show, add or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),

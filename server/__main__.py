@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 import threading
-import warnings
 
+from server import logs
 from server import settings as settings_table
 from server.errors import SettingsError
 from server.settings import Settings
@@ -24,23 +23,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         settings = settings_table.from_arguments(arguments).with_checked_folders()
-        set_up_logging(settings)
+        logs.set_up(settings, process="server")
         serve(settings, has_parent=arguments.parent_pipe)
     except SettingsError as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_SETTINGS
     return 0
-
-
-def set_up_logging(settings: Settings) -> None:
-    """One line an event on stderr; waitress's queue warnings say nothing that /metrics does not."""
-    logging.basicConfig(level=logging.DEBUG if settings.verbose else logging.INFO, stream=sys.stderr,
-                        format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("PIL").setLevel(logging.WARNING)
-    logging.captureWarnings(capture=True)
-    warnings.simplefilter("default")
-    warnings.simplefilter("ignore", ResourceWarning)  # after a refused start they would follow its one sentence
 
 
 def serve(settings: Settings, *, has_parent: bool) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,23 +20,29 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Child:
-    """One module run by this Python; `log` takes its stderr (None: ours)."""
+    """One module run by this Python; its stderr goes to `log`, or line by line to `relay`, or where ours goes."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], *, log: Path | None) -> None:
+    def __init__(self, name: str, module: str, arguments: Sequence[str], *, log: Path | None,
+                 relay: Callable[[str, str], None] | None = None) -> None:
         self.name = name
         self.log = log
         self.started_at = time.monotonic()
         self.is_ready = threading.Event()
-        stderr: IO[bytes] | None = log.open("ab") if log is not None else None
+        self.last_line = ""
+        stderr: IO[bytes] | int | None = subprocess.PIPE if relay is not None else None
+        if log is not None:
+            stderr = log.open("ab")
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=stderr, env=_environment(), **_own_group())
         finally:
-            if stderr is not None:
+            if stderr is not None and not isinstance(stderr, int):
                 stderr.close()
         self._reader = threading.Thread(target=self._read, name=f"{name}-stdout", daemon=True)
         self._reader.start()
+        self._relay = threading.Thread(target=self._pass_on, args=(relay,), name=f"{name}-stderr", daemon=True)
+        self._relay.start()
 
     @property
     def pid(self) -> int:
@@ -58,14 +64,23 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._reader.join()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._relay.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _read(self) -> None:
         """Drain stdout; a JSON line that says ready is the sign."""
         for line in self._process.stdout or ():
             if _is_ready_line(line):
                 self.is_ready.set()
+
+    def _pass_on(self, relay: Callable[[str, str], None] | None) -> None:
+        """Hand each line of stderr to `relay`, and keep the last: it says why a start was refused."""
+        for line in self._process.stderr or ():
+            self.last_line = line.decode("utf-8", "replace").rstrip()
+            if relay is not None and self.last_line:
+                relay(self.name, self.last_line)
 
 
 def _own_group() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models import digits
-from server import settings as settings_table
+from server import logs, settings_sources
 from server.errors import SettingsError
 from server.service import check_model, state_folder
 from server.settings import Settings
@@ -42,10 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     """`python run.py demo [--once]`."""
     parser = argparse.ArgumentParser(prog="run.py demo", description="TabPy, server, functions and pictures at once.")
     parser.add_argument("--once", action="store_true", help="print the table, stop everything and exit")
-    settings_table.add_arguments(parser)
+    settings_sources.add_arguments(parser)
     arguments = parser.parse_args(argv)
     try:
-        settings = settings_table.from_arguments(arguments)
+        settings = settings_sources.read(arguments, environment=os.environ).settings
         return _run(settings, is_once=arguments.once)
     except (SettingsError, DemoError) as exc:
         sys.stderr.write(f"{exc}\n")
@@ -64,12 +65,16 @@ def _run(settings: Settings, *, is_once: bool) -> int:
                         " --tabpy-password-file, or use serve.")
     with state_folder(settings.state) as state:
         folder, labels = write_pictures(state / "demo")
-        logs = state / "logs"
-        logs.mkdir(exist_ok=True)
+        folder_of_logs = state / "logs"
+        folder_of_logs.mkdir(exist_ok=True)
     settings = replace(settings, images=(*settings.images, folder), model=settings.model or _MODEL, no_tabpy=False)
     check_model(settings)
     _say(f"{len(labels)} handwritten digits the model has never seen are in {folder}")
-    with Supervisor(settings, log_folder=logs, say=_say) as supervisor:
+    relay = None
+    if settings.log_file is not None:
+        logs.set_up(settings, process="demo")
+        relay = logs.relay(settings)
+    with Supervisor(settings, log_folder=None if relay else folder_of_logs, say=_say, relay=relay) as supervisor:
         answers = ask(settings.tabpy_port, labels)
         _say(table(answers if is_once else answers[:_SHOWN]))
         _say(agreement(answers))

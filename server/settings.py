@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from server.errors import SettingsError
 
@@ -55,6 +55,10 @@ class Settings:
     batch_size: int = _setting(8, "pictures the model sees at once (ONNX Runtime; Keras on a GPU uses 64)")
     engine_threads: int = _setting(_CORES, "threads that run the model (ONNX Runtime)")
     decode_threads: int = _setting(_CORES, "threads that read and decode pictures")
+    log_file: Path | None = _setting(None, "the file of all processes' log, instead of standard error", metavar="FILE")
+    log_format: str = _setting("text", "text, or json: one object a line")
+    log_max_mb: float = _setting(10.0, "size at which --log-file is put aside and a new one begun")
+    log_files: int = _setting(5, "how many log files are kept that were put aside")
     verbose: bool = _setting(False, "log what is looked at, not only one line a request")
 
     def __post_init__(self) -> None:
@@ -73,6 +77,8 @@ class Settings:
             raise SettingsError(f"--recheck-s is {self.recheck_s}; expected 0 or more seconds.")
         if self.engine not in ("auto", "onnx", "keras"):
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")
+        if self.log_format not in ("text", "json"):
+            raise SettingsError(f"--log-format is {self.log_format!r}; expected text or json.")
         self._check_doors()
 
     def _check_doors(self) -> None:
@@ -98,7 +104,7 @@ class Settings:
 
 
 _POSITIVE = ("deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb", "max_image_megapixels", "queue_rows",
-             "batch_size", "engine_threads", "decode_threads")
+             "batch_size", "engine_threads", "decode_threads", "log_max_mb", "log_files")
 
 
 _NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE | re.ASCII)
@@ -119,33 +125,46 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def contrary_flag_of(name: str) -> str:
+    """The flag that switches a yes-or-no setting off again, where a file or a variable has switched it on."""
+    return flag_of("with_" + name.removeprefix("no_") if name.startswith("no_") else "no_" + name)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every setting as an option of `parser`, its default in the help."""
+    """Every setting as an option of `parser`; what is not given is not in the parsed arguments."""
     for row in fields(Settings):
         name, default, metadata = row.name, row.default, row.metadata
         shown = "none" if default in (None, ()) else default
         text = f"{metadata['help']} (default: {shown})"
+        options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
         if isinstance(default, bool):
-            parser.add_argument(flag_of(name), dest=name, action="store_true", help=metadata["help"])
+            parser.add_argument(flag_of(name), action="store_true", help=metadata["help"], **options)
+            parser.add_argument(contrary_flag_of(name), action="store_false", help=argparse.SUPPRESS, **options)
         elif default == ():
-            parser.add_argument(flag_of(name), dest=name, action="append", type=_type_of(name, default),
-                                metavar=metadata["metavar"], help=text)
+            parser.add_argument(flag_of(name), action="append", type=kind_of(name), metavar=metadata["metavar"],
+                                help=text, **options)
         else:
-            parser.add_argument(flag_of(name), dest=name, type=_type_of(name, default), default=default,
-                                metavar=metadata["metavar"] or name.upper(), help=text)
+            parser.add_argument(flag_of(name), type=kind_of(name), metavar=metadata["metavar"] or name.upper(),
+                                help=text, **options)
 
 
-def _type_of(name: str, default: object) -> type:
-    if name in ("images", "state", "store", "token_file", "tabpy_password_file"):
-        return Path
-    return str if default in (None, ()) else type(default)
+def kind_of(name: str) -> type:
+    """The type of a setting's value, or of its items where it is a list: bool, int, float, str or Path."""
+    hint = get_type_hints(Settings)[name]
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind not in (type(None), Ellipsis)]
+    kind: type = kinds[0]
+    return kind
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that a parsed command line names."""
+    values = {row.name: vars(arguments)[row.name] for row in fields(Settings) if row.name in vars(arguments)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def from_arguments(arguments: argparse.Namespace) -> Settings:
-    """The settings a parsed command line means."""
-    values = {row.name: getattr(arguments, row.name) for row in fields(Settings)}
-    repeated = {row.name: tuple(values[row.name] or ()) for row in fields(Settings) if row.default == ()}
-    return Settings(**values | repeated)
+    """The settings a parsed command line means, and nothing else: how a child reads what its parent told it."""
+    return Settings(**given(arguments))
 
 
 def as_arguments(settings: Settings) -> list[str]:

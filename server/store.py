@@ -13,6 +13,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -24,15 +25,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -9` loses what was not yet committed
 _KEYS_A_STATEMENT = 10_000
+_DAY_S = 86_400  # `store prune` removes the oldest first; a day is as near as it needs to know
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
                                     mtime_ns INTEGER, digest TEXT, PRIMARY KEY (roots, text)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, note TEXT, PRIMARY KEY (model, digest))
-                                    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, note TEXT,
+                                    written_day INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (model, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embeddings (model INTEGER, digest TEXT, vector BLOB, PRIMARY KEY (model, digest))
                                     WITHOUT ROWID;
 """
@@ -152,12 +154,13 @@ class Store:
             sources, answers, vectors = dict(self._sources), dict(self._answers), dict(self._vectors)
         if not (sources or answers):
             return
+        today = int(time.time() // _DAY_S)
         with contextlib.closing(self._connect()) as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                                    [(roots, s.text, s.found.path, *s.found.signature, s.digest)
                                     for (roots, _), s in sources.items()])
-            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
-                                   [(model, *answer) for (model, _), answer in answers.items()])
+            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
+                                   [(model, *answer, today) for (model, _), answer in answers.items()])
             connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
                                    [(*key, vector) for key, vector in vectors.items()])
         with self._lock:  # only what was written: the same key may have been queued again meanwhile
@@ -247,5 +250,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise SettingsError(f"{path} was written by a newer Pixfield (schema {version}, this one reads"
                             f" {SCHEMA_VERSION}): update Pixfield or start with another --state folder.")
     with connection:
+        if version == 1:  # had no days: 0, the oldest there is
+            connection.execute("ALTER TABLE answers ADD COLUMN written_day INTEGER NOT NULL DEFAULT 0")
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

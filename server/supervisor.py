@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -13,10 +14,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from server import logs, settings_sources
 from server import settings as settings_table
 from server.child import Child
 from server.doors import read_tokens
@@ -40,10 +43,12 @@ class Supervisor:
         settings: what to serve.
         log_folder: where the children's logs go; None for our stderr.
         say: told what happens, one line at a time.
+        relay: takes (name, line) of what the children log, where they have no file and our stderr is not wanted.
     """
 
-    def __init__(self, settings: Settings, *, log_folder: Path | None, say: Callable[[str], None]) -> None:
-        self._settings, self._log_folder, self._say = settings, log_folder, say
+    def __init__(self, settings: Settings, *, log_folder: Path | None, say: Callable[[str], None],
+                 relay: Callable[[str, str], None] | None = None) -> None:
+        self._settings, self._log_folder, self._say, self._relay = settings, log_folder, say, relay
         self._children: dict[str, Child] = {}
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -55,10 +60,10 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         """Start both and wait until both are ready; raises SettingsError with the reason when one does not come up."""
-        _check_port(self._settings.host, self._settings.port, "--port")
+        check_port(self._settings.host, self._settings.port, "--port")
         if not self._settings.no_tabpy:
             for host in dict.fromkeys(("127.0.0.1", self._settings.tabpy_host)):
-                _check_port(host, self._settings.tabpy_port, "--tabpy-port")
+                check_port(host, self._settings.tabpy_port, "--tabpy-port")
         started = time.monotonic()
         try:
             for name, start in self._roles.items():
@@ -104,12 +109,13 @@ class Supervisor:
             self._children[name] = self._roles[name]()
 
     def _start_server(self) -> Child:
-        arguments = [*settings_table.as_arguments(self._settings), "--parent-pipe"]
-        return Child("server", "server", arguments, log=self._log("server"))
+        told = replace(self._settings, log_file=None)  # the file is ours to write
+        arguments = [*settings_table.as_arguments(told), "--parent-pipe"]
+        return Child("server", "server", arguments, log=self._log("server"), relay=self._relay)
 
     def _start_tabpy(self) -> Child:
         return Child("TabPy", "tabpy_functions.launcher", _launcher_arguments(self._settings, self.url),
-                     log=self._log("tabpy"))
+                     log=self._log("tabpy"), relay=self._relay)
 
     def _log(self, name: str) -> Path | None:
         return None if self._log_folder is None else self._log_folder / f"{name}.log"
@@ -161,6 +167,8 @@ def _launcher_arguments(settings: Settings, server_url: str) -> list[str]:
 
 def _why_ended(child: Child) -> str:
     """The last line the child wrote, if it can be read."""
+    if child.last_line and child.exit_status == _SETTINGS_STATUS:
+        return child.last_line
     if child.log is None:
         return f"{child.name} ended with status {child.exit_status}: see the line above."
     lines = child.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["(no message)"]
@@ -169,7 +177,7 @@ def _why_ended(child: Child) -> str:
     return f"{child.name} ended with status {child.exit_status}: {lines[-1]} (more in {child.log})"
 
 
-def _check_port(host: str, port: int, flag: str) -> None:
+def check_port(host: str, port: int, flag: str) -> None:
     """Raise SettingsError when somebody listens there already; port 0 means any free one and is refused."""
     if port == 0:
         raise SettingsError(f"{flag} is 0; name a port, Tableau must be told the same one.")
@@ -187,27 +195,43 @@ def _check_port(host: str, port: int, flag: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """`python run.py serve`."""
     parser = argparse.ArgumentParser(prog="run.py serve", description="Serve TabPy functions and the REST endpoint.")
-    settings_table.add_arguments(parser)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings_sources.add_arguments(parser)
+    parser.add_argument("--show-settings", action="store_true", help="print each setting and where it comes from")
     try:
-        settings = settings_table.from_arguments(parser.parse_args(argv)).with_checked_folders()
-        check_model(settings)
-        read_tokens(settings.token_file)
-        with state_folder(settings.state):
-            pass  # said here in one line; the server takes the lock itself
-        with Supervisor(settings, log_folder=None, say=_say) as supervisor:
-            stop = stop_on_signals()
-            _say(f"Server: {supervisor.url}")
-            if not settings.no_tabpy:
-                _say(f"Tableau: connect to TabPy at localhost, port {settings.tabpy_port}.")
-            _say("Ctrl-C stops everything.")
-            supervisor.watch(stop)
+        arguments = parser.parse_args(argv)
+        found = settings_sources.read(arguments, environment=os.environ, are_folders_checked=True)
+        if arguments.show_settings:
+            _say(found.shown())
+            return 0
+        run(found.settings)
     except SettingsError as exc:
         sys.stderr.write(f"{exc}\n")
         return _SETTINGS_STATUS
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def run(settings: Settings) -> None:
+    """Serve until Ctrl-C or SIGTERM; raises SettingsError when the start is refused."""
+    check_model(settings)
+    read_tokens(settings.token_file)
+    logs.set_up(settings, process="supervisor")
+    with state_folder(settings.state):
+        pass  # said here in one line; the server takes the lock itself
+    say = _say if settings.log_file is None else _say_and_log
+    try:
+        with Supervisor(settings, log_folder=None, say=say, relay=logs.relay(settings)) as supervisor:
+            stop = stop_on_signals()
+            say(f"Server: {supervisor.url}")
+            if not settings.no_tabpy:
+                say(f"Tableau: connect to TabPy at localhost, port {settings.tabpy_port}.")
+            say("Ctrl-C stops everything.")
+            supervisor.watch(stop)
+    except SettingsError as exc:
+        if settings.log_file is not None:
+            log.error("%s", exc)
+        raise
 
 
 def stop_on_signals() -> threading.Event:
@@ -221,6 +245,11 @@ def stop_on_signals() -> threading.Event:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _say_and_log(line: str) -> None:
+    _say(line)
+    log.info("%s", line)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_help_lists_the_verbs(tmp_path: Path, arguments: list[str]) -> None:
     result = run(tmp_path, *arguments)
     assert result.returncode == 0
     lines = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")]
-    assert lines == ["demo", "serve", "deploy", "models", "bench", "test"]
+    assert lines == ["demo", "serve", "deploy", "doctor", "store", "models", "bench", "test"]
     assert not (tmp_path / ".venv").exists()
 
 
@@ -88,7 +88,7 @@ def test_help_lists_the_verbs(tmp_path: Path, arguments: list[str]) -> None:
     ("verb", "said"),
     [
         ("dmo", "There is no verb dmo: did you mean demo?\n"),
-        ("zzz", "There is no verb zzz: there are demo, serve, deploy, models, bench, test.\n"),
+        ("zzz", "There is no verb zzz: there are demo, serve, deploy, doctor, store, models, bench, test.\n"),
     ],
 )
 def test_unknown_verb(tmp_path: Path, verb: str, said: str) -> None:

@@ -33,11 +33,14 @@ HOUR_S = 3600.0
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds that pass when a test says so."""
+    """Seconds that pass when a test says so; `then` is done one by one when it is looked at."""
 
     now: float = 1000.0
+    then: list[Callable[[], object]] = field(default_factory=list)
 
     def __call__(self) -> float:
+        if self.then:
+            self.then.pop(0)()
         return self.now
 
 

@@ -80,14 +80,37 @@ def test_the_last_answer_counts(answers: Answers) -> None:
     assert rows(answers.lookup(["a"])) == [[0.5] * CLASSES]
 
 
-def test_the_memory_is_bounded_and_the_store_has_the_rest(reopen: Open) -> None:
-    """5,000 answers in a memory for 1,000 are all found, all right."""
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_the_memory_is_bounded_and_the_store_has_the_rest(reopen: Open, is_filled: bool) -> None:
+    """5,000 answers in a memory for 1,000 are all found, all right, whatever it knew at the start."""
     answers = reopen(limit_bytes=0)  # the least is 1,000
+    if is_filled:
+        answers.fill()
     digests = [f"{number}" for number in range(5000)]
     for start in range(0, 5000, 50):
         put(answers, *digests[start:start + 50])
     found = rows(answers.lookup(digests))
     assert (found, len(answers) <= 1000) == (expected(*digests), True)
+
+
+def test_remarks_come_with_their_answers(answers: Answers) -> None:
+    """Those that have none are left out."""
+    put(answers, "a", note="a remark")
+    put(answers, "b")
+    assert answers.lookup(["a", "b"]).notes == {"a": "a remark"}
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_one_content_is_found_wherever_its_answer_is(reopen: Open, is_filled: bool) -> None:
+    """In memory or in the store, with its remark; an unknown one is not."""
+    answers = reopen(limit_bytes=0)
+    if is_filled:
+        answers.fill()
+    put(answers, "first", note="a remark")
+    put(answers, *(f"{number}" for number in range(2000)))
+    found = [answers.find(digest) for digest in ("first", "1999", "?")]
+    assert [one and (one[0].probabilities[0].tolist(), one[1]) for one in found] == [
+        (probabilities_of("first"), "a remark"), (probabilities_of("1999"), None), None]
 
 
 def test_what_left_the_memory_has_its_note(reopen: Open) -> None:

@@ -15,7 +15,7 @@ import pytest
 from models.picture import PictureLimits, read_picture
 from models.registry import ModelVersion
 from server.answers import Answers
-from server.batching import Batcher
+from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders, digest_of
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
@@ -47,6 +47,14 @@ class Line:
     def send(self, *tickets: Ticket) -> None:
         """Put tickets on their way."""
         self.lanes.add(self.in_flight.join(tickets))
+
+    def take(self) -> list[Prepared]:
+        """The next pictures for the engine."""
+        until = time.monotonic() + WAIT_S
+        while not len(self.batcher):
+            assert time.monotonic() < until, "no picture leaves to the batcher"
+            time.sleep(0.001)
+        return self.batcher.take()
 
     def result(self, ticket: Ticket) -> Result:
         """What a ticket ends with."""
@@ -96,7 +104,7 @@ def test_a_picture_leaves_to_the_batcher(open_line: Open, pictures: Pictures, ve
     spec, line = version.spec, open_line()
     pictures.write("a.png", 0)
     line.send(Ticket("a.png", found=found(line, "a.png")))
-    (prepared,) = line.batcher.take()
+    (prepared,) = line.take()
     expected = read_picture(pictures.draw(0), size=spec.input_size, channels=spec.channels, resize=spec.resize)
     assert (prepared.digest, prepared.pixels.tolist(), prepared.note) == (
         digest_of(pictures.draw(0)), expected.pixels.tolist(), None)
@@ -107,7 +115,7 @@ def test_the_path_is_learned_when_it_is_read(open_line: Open, pictures: Pictures
     line = open_line()
     pictures.write("a.png", 0)
     line.send(Ticket("a.png", found=found(line, "a.png")))
-    line.batcher.take()
+    line.take()
     assert line.sources.resolve(["a.png"]).digests == [digest_of(pictures.draw(0))]
 
 
@@ -115,7 +123,7 @@ def test_an_upload_is_not_learned(open_line: Open, pictures: Pictures) -> None:
     """It has no path."""
     line = open_line()
     line.send(Ticket("\0upload", data=pictures.draw(0)))
-    line.batcher.take()
+    line.take()
     assert line.sources.files(["\0upload"]) == {}
 
 
@@ -126,7 +134,7 @@ def test_equal_contents_leave_once(open_line: Open, pictures: Pictures) -> None:
     line.send(*tickets, Ticket("other", data=pictures.draw(1)))
     digests: list[str] = []
     while len(digests) < 2:
-        digests += [prepared.digest for prepared in line.batcher.take()]
+        digests += [prepared.digest for prepared in line.take()]
     assert (sorted(digests), len(line.batcher)) == (sorted(digest_of(pictures.draw(n)) for n in range(2)), 0)
 
 
@@ -166,7 +174,7 @@ def test_a_file_that_was_replaced_is_found_anew(open_line: Open, pictures: Pictu
     ticket = Ticket("a.png", found=found(line, "a.png"))
     pictures.write("new.png", 1).replace(pictures.folder / "a.png")
     line.send(ticket)
-    assert [prepared.digest for prepared in line.batcher.take()] == [digest_of(pictures.draw(1))]
+    assert [prepared.digest for prepared in line.take()] == [digest_of(pictures.draw(1))]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
@@ -188,7 +196,7 @@ def test_a_ticket_without_a_file_is_looked_up(open_line: Open, pictures: Picture
     pictures.write("a.png", 0)
     absent = Ticket("absent.png")
     line.send(Ticket("a.png"), absent)
-    assert (len(line.batcher.take()), line.result(absent).error) == (1, "file not found")
+    assert (len(line.take()), line.result(absent).error) == (1, "file not found")
 
 
 class ForgetfulSources(Sources):
@@ -207,7 +215,7 @@ def test_a_fault_of_ours_ends_the_ticket_and_not_the_thread(open_line: Open, pic
     line.send(*tickets)
     errors = {line.result(ticket).error for ticket in tickets}
     line.send(Ticket("upload", data=pictures.draw(9)))
-    assert (errors, len(line.batcher.take())) == ({"this picture could not be prepared: see the server's log"}, 1)
+    assert (errors, len(line.take())) == ({"this picture could not be prepared: see the server's log"}, 1)
 
 
 def test_closing_ends_the_threads(open_line: Open) -> None:

@@ -27,7 +27,8 @@ SETTINGS = st.builds(
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
     queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
-    engine_threads=COUNTS, decode_threads=COUNTS, verbose=st.booleans())
+    engine_threads=COUNTS, decode_threads=COUNTS, verbose=st.booleans(), log_file=st.none() | PATHS,
+    log_format=st.sampled_from(["text", "json"]), log_max_mb=NUMBERS, log_files=COUNTS)
 
 
 def parse(*words: str) -> Settings:
@@ -50,7 +51,8 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
                     tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
                     max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras",
-                    half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True)
+                    half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True, log_file=Path("l"),
+                    log_format="json", log_max_mb=0.5, log_files=1)
     same = [row.name for row in fields(Settings) if getattr(settings, row.name) == getattr(other, row.name)]
     assert (same, parse(*as_arguments(other))) == ([], other)
 
@@ -97,7 +99,7 @@ def test_a_port_is_in_its_range(name: str, port: int) -> None:
 
 @pytest.mark.parametrize("name", ["deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb",
                                   "max_image_megapixels", "queue_rows", "batch_size", "engine_threads",
-                                  "decode_threads"])
+                                  "decode_threads", "log_max_mb", "log_files"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_amounts_are_above_zero_and_finite(name: str, value: float) -> None:
     """`nan` passes no comparison and would switch a limit off."""

@@ -325,9 +325,12 @@ def test_a_giant_text_is_forgotten_again(reopen: Open, pictures: Pictures) -> No
     assert (reasons, rows(sources.resolve(["A"])), len(sources)) == ([NOT_FOUND], ["A"], 3 + 1)
 
 
-def test_what_left_the_memory_is_answered_from_the_store(reopen: Open, pictures: Pictures) -> None:
-    """Without being read again."""
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_what_left_the_memory_is_answered_from_the_store(reopen: Open, pictures: Pictures, is_filled: bool) -> None:
+    """Without being read again, whatever the memory knew at the start."""
     sources = reopen(limit_bytes=LEAST)
+    if is_filled:
+        sources.fill()
     for name in "AB":
         pictures.write(name, name.encode())
     learn(sources, "A", "B")
@@ -348,6 +351,22 @@ def test_what_stays_in_memory_when_the_oldest_goes_is_right(reopen: Open, pictur
     column = sources.resolve([*names, *(f"late-{row}.png" for row in range(700))])
     again = sources.resolve([*names, *(f"late-{row}.png" for row in range(700))])
     assert rows(column) == rows(again) == [*names, *[NOT_FOUND] * 700]
+
+
+def test_slots_given_out_anew_during_a_look_keep_their_own_window(reopen: Open, pictures: Pictures,
+                                                                   clock: Clock) -> None:
+    """The oldest half goes while a file is looked at: what then stands in its slot does not count as looked at."""
+    sources = reopen(limit_bytes=LEAST)
+    names = [f"{number}.png" for number in range(1000)]
+    pictures.write("first", b"first")
+    learn(sources, "first")
+    sources.resolve(names)
+    for name in names:
+        pictures.write(name, name.encode())
+    clock.now += WINDOW_S
+    clock.then = [lambda: None, lambda: sources.resolve([f"push-{row}" for row in range(900)])]  # the first is locked
+    sources.resolve(["first"])
+    assert (clock.then, NOT_FOUND in rows(sources.resolve(names))) == ([], False)
 
 
 def test_after_a_restart_nothing_unchanged_is_read(sources: Sources, pictures: Pictures, store: Store, reopen: Open,
