@@ -18,7 +18,8 @@ from server.batching import Batcher, Prepared
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
-from server.paths import ExchangedError, PathError, read_file
+from server.path_error import ExchangedError, PathError
+from server.paths import read_file
 from server.sources import Sources
 
 log = logging.getLogger(__name__)

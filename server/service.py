@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.metrics import Metrics
+from server.path_text import PathTexts
 from server.paths import Roots
 from server.served_model import ServedModel
 from server.served_models import OpenEngine, ServedModels
@@ -40,7 +41,7 @@ class Service:
         self.store = Store(settings.state / "answers.sqlite")
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
                                recheck_s=settings.recheck_s, limit_bytes=settings.cache_mb * 500_000,
-                               store=self.store, clock=time.monotonic)
+                               store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map))
         self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
                                    open_engine=open_engine)
         self.is_filled = False

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import SettingsError
+from server.path_text import PathTexts
+from server.paths import Roots
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORES = os.cpu_count() or 1
@@ -26,6 +28,8 @@ class Settings:
     """Every setting of `serve`; the unit stands in the name. Flags are the names with dashes."""
 
     images: tuple[Path, ...] = _setting((), "a folder whose pictures may be read; repeat it for more", metavar="DIR")
+    map: tuple[str, ...] = _setting((), "FROM=TO: texts below FROM (a share, a drive, a URL or a folder elsewhere) mean"
+                                    " files below TO, inside --images; repeat it for more", metavar="FROM=TO")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
     port: int = _setting(9005, "the port the server listens on")
@@ -69,10 +73,14 @@ class Settings:
             raise SettingsError(f"--host {self.host} is open to other machines: add --token-file FILE (a token in it).")
 
     def with_checked_folders(self) -> Settings:
-        """The same settings; raises `SettingsError` where an image folder is missing."""
+        """The same settings; raises `SettingsError` where an image folder is missing or a mapping leads elsewhere."""
         for folder in self.images:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
+        roots = Roots.of(self.images)
+        for target in PathTexts.of(self.map).folders.values():
+            if not roots.contains(target):
+                raise SettingsError(f"--map to {target}: it is in none of the --images folders; add it to them.")
         return self
 
 
@@ -104,14 +112,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if isinstance(default, bool):
             parser.add_argument(flag_of(name), dest=name, action="store_true", help=metadata["help"])
         elif default == ():
-            parser.add_argument(flag_of(name), dest=name, action="append", type=Path, metavar="DIR", help=text)
+            parser.add_argument(flag_of(name), dest=name, action="append", type=_type_of(name, None),
+                                metavar=metadata["metavar"], help=text)
         else:
             parser.add_argument(flag_of(name), dest=name, type=_type_of(name, default), default=default,
                                 metavar=metadata["metavar"] or name.upper(), help=text)
 
 
 def _type_of(name: str, default: object) -> type:
-    if name in ("state", "store", "token_file"):
+    if name in ("images", "state", "store", "token_file"):
         return Path
     return str if default is None else type(default)
 
@@ -119,8 +128,8 @@ def _type_of(name: str, default: object) -> type:
 def from_arguments(arguments: argparse.Namespace) -> Settings:
     """The settings a parsed command line means."""
     values = {row.name: getattr(arguments, row.name) for row in fields(Settings)}
-    values["images"] = tuple(values["images"] or ())
-    return Settings(**values)
+    repeated = {row.name: tuple(values[row.name] or ()) for row in fields(Settings) if row.default == ()}
+    return Settings(**(values | repeated))
 
 
 def as_arguments(settings: Settings) -> list[str]:

@@ -15,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.paths import FoundFile, PathError, PathResolver, Roots, look_again
+from server.path_error import PathError
+from server.path_text import PathTexts
+from server.paths import FoundFile, PathResolver, Roots, look_again
 from server.store import Store, StoredSource
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Sources:
 
     Args:
         roots: the allowed folders.
+        texts: how texts are read: the mappings.
         max_bytes: size a picture file may have.
         recheck_s: seconds until a remembered file is looked at again.
         limit_bytes: memory it may take; the oldest half goes when it is reached.
@@ -56,11 +59,13 @@ class Sources:
     """
 
     def __init__(self, *, roots: Roots, max_bytes: int, recheck_s: float, limit_bytes: int, store: Store,
-                 clock: Callable[[], float]) -> None:
+                 clock: Callable[[], float], texts: PathTexts | None = None) -> None:
+        self._texts = texts or PathTexts()
         self._roots, self._max_bytes, self._recheck_s = roots, max_bytes, recheck_s
         self._limit_bytes = max(1_000_000, limit_bytes)
         self._store, self._clock = store, clock
-        self._owner = store.name_id("roots " + "\n".join(roots.allowed))
+        meaning = "".join(f"\n{' '.join(key)} = {folder}" for key, folder in sorted(self._texts.folders.items()))
+        self._owner = store.name_id("roots " + "\n".join(roots.allowed) + meaning)
         self._lock = threading.Lock()
         self._generation, self._bytes = 0, 0
         self._is_complete = False  # whether memory has all that the store has: then a miss need not ask it
@@ -97,7 +102,7 @@ class Sources:
 
     def find(self, text: str) -> FoundFile:
         """The file that `text` means now, whatever is remembered; raises PathError."""
-        return PathResolver(self._roots, self._max_bytes).resolve(text)
+        return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
 
     def files(self, texts: list[str]) -> dict[str, FoundFile]:
         """The files that `texts` were last seen to mean, for contents that another model has answered."""
@@ -143,7 +148,7 @@ class Sources:
             if text is not None:
                 rows_of.setdefault(text, []).append(row)
         known = self._stored(list(rows_of))
-        resolver = PathResolver(self._roots, self._max_bytes)
+        resolver = PathResolver(self._roots, self._max_bytes, self._texts)
         fresh: list[tuple[str, _Known]] = []
         now = self._clock()
         for count, (text, its_rows) in enumerate(rows_of.items()):
