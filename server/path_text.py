@@ -94,7 +94,7 @@ class PathTexts:
         if mapped is not None:
             return (mapped,)
         if place is not None and place.kind == "url":
-            raise PathError("URLs are not read, and no --map names this one")
+            raise PathError("this is a URL that no --map names")
         if not self.is_windows and place is not None and place.kind != "posix":
             raise PathError("this is a Windows or network path that no --map names")
         return tuple(dict.fromkeys((written, written.replace("\\", "/"))))
@@ -121,7 +121,7 @@ def _place_of(text: str) -> _Place | None:
     segments = tuple(_SLASHES.split(text))
     if _DRIVE.match(text):
         return _Place("drive", _followed(segments, floor=1))
-    if len(segments) > 2 and segments[:2] == ("", ""):
+    if segments[:2] == ("", "") and any(segments[2:3]):  # three slashes are one, as this system has it
         return _Place("unc", _followed(segments, floor=2, is_device=segments[2] in ("?", ".")))
     return _Place("posix", _followed(tuple(text.split("/")), floor=0)) if text.startswith("/") else None
 

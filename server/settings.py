@@ -13,6 +13,7 @@ from typing import Any
 from server.errors import SettingsError
 from server.path_text import PathTexts
 from server.paths import Roots
+from server.url_prefix import UrlPrefix
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORES = os.cpu_count() or 1
@@ -30,6 +31,9 @@ class Settings:
     images: tuple[Path, ...] = _setting((), "a folder whose pictures may be read; repeat it for more", metavar="DIR")
     map: tuple[str, ...] = _setting((), "FROM=TO: texts below FROM (a share, a drive, a URL or a folder elsewhere) mean"
                                     " files below TO, inside --images; repeat it for more", metavar="FROM=TO")
+    allow_url: tuple[str, ...] = _setting((), "a URL below which pictures may be read, such as"
+                                          " https://img.example/photos; repeat it for more", metavar="PREFIX")
+    url_timeout_s: float = _setting(10.0, "seconds one picture behind a URL may take, redirects included")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
     port: int = _setting(9005, "the port the server listens on")
@@ -51,6 +55,7 @@ class Settings:
     batch_size: int = _setting(8, "pictures the model sees at once (ONNX Runtime; Keras on a GPU uses 64)")
     engine_threads: int = _setting(_CORES, "threads that run the model (ONNX Runtime)")
     decode_threads: int = _setting(_CORES, "threads that read and decode pictures")
+    fetch_threads: int = _setting(8, "threads that read and decode pictures behind URLs (none without --allow-url)")
     verbose: bool = _setting(False, "log what is looked at, not only one line a request")
 
     def __post_init__(self) -> None:
@@ -73,10 +78,12 @@ class Settings:
             raise SettingsError(f"--host {self.host} is open to other machines: add --token-file FILE (a token in it).")
 
     def with_checked_folders(self) -> Settings:
-        """The same settings; raises `SettingsError` where an image folder is missing or a mapping leads elsewhere."""
+        """The same settings; raises `SettingsError` for a missing folder, a mapping elsewhere or no URL."""
         for folder in self.images:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
+        for text in self.allow_url:
+            UrlPrefix.of(text)
         roots = Roots.of(self.images)
         for target in PathTexts.of(self.map).folders.values():
             if not roots.contains(target):
@@ -85,7 +92,7 @@ class Settings:
 
 
 _POSITIVE = ("deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb", "max_image_megapixels", "queue_rows",
-             "batch_size", "engine_threads", "decode_threads")
+             "batch_size", "engine_threads", "decode_threads", "fetch_threads", "url_timeout_s")
 
 
 def is_loopback(host: str) -> bool:

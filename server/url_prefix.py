@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 from server.errors import SettingsError
 from server.path_error import PathError
 
-IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
+IS_URL = re.compile(r"(?!file:)[A-Z][A-Z0-9+.-]+://", re.IGNORECASE)  # two letters at least: C:// is a drive
 PORTS = {"http": 80, "https": 443}
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?", re.ASCII)
@@ -65,13 +65,13 @@ def parse_url(text: str) -> Url:
     if "\\" in text or any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in text):
         raise PathError("the URL has a backslash or a control character")
     match = _PARTS.fullmatch(text)
-    if match is None:
+    if match is None or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise PathError("this is no URL")
     scheme, authority, path, query = match.groups()
     host, port = _parse_authority(authority)
     if _BAD_PERCENT.search(path):
         raise PathError("the URL has a % that is followed by no code")
-    return Url(scheme.lower(), host, _port_of(port, scheme.lower()), _segments_of(path), _checked_query(query))
+    return Url(scheme.lower(), host, _port_of(port, scheme.lower()), _segments_of(path), query)
 
 
 def _parse_authority(authority: str) -> tuple[str, str | None]:
@@ -138,14 +138,6 @@ def _decoded(name: str) -> str:
     if segment.partition(";")[0] in (".", "..") and ";" in segment:  # some servers drop what follows, and climb
         raise PathError("the URL has dots before a semicolon")
     return segment
-
-
-def _checked_query(query: str | None) -> str | None:
-    try:
-        (query or "").encode()
-    except UnicodeEncodeError as exc:
-        raise PathError("the URL has a character no URL can have") from exc
-    return query
 
 
 class UrlPrefix(NamedTuple):

@@ -16,6 +16,7 @@ from models.registry import ModelVersion
 from server.answers import Answers
 from server.batching import Batcher
 from server.decode import DecodeLimits, Decoders, digest_of
+from server.found_url import Found
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
@@ -189,7 +190,7 @@ def test_a_ticket_without_a_file_ends(open_line: Open) -> None:
 class ForgetfulSources(Sources):
     """A memory that breaks whenever it is to learn."""
 
-    def learn(self, text: str, found: FoundFile, digest: str) -> None:
+    def learn(self, text: str, found: Found, digest: str) -> None:
         """It cannot."""
         raise RuntimeError(f"{text}, {found}, {digest}")
 

@@ -21,6 +21,7 @@ NUMBERS = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 PORTS = st.integers(0, 65535)
 SETTINGS = st.builds(
     Settings, images=st.lists(PATHS, max_size=3).map(tuple), map=st.lists(TEXTS, max_size=3).map(tuple),
+    allow_url=st.lists(TEXTS, max_size=3).map(tuple), url_timeout_s=NUMBERS, fetch_threads=COUNTS,
     model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
@@ -45,11 +46,11 @@ def test_the_command_line_of_any_settings_means_them(settings: Settings) -> None
 def test_every_setting_is_covered_by_the_round_trip() -> None:
     """A new row of the table belongs into the property above."""
     settings = Settings()
-    other = replace(settings, images=(Path("a"),), map=("/a=/b",), model="m", host="::1", port=1, tabpy_port=2,
-                    no_tabpy=True, state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5,
-                    deadline_s=0.5, cache_mb=1, max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5,
-                    queue_rows=1, engine="keras", half=True, batch_size=1, engine_threads=99, decode_threads=99,
-                    verbose=True)
+    other = replace(settings, images=(Path("a"),), map=("/a=/b",), allow_url=("https://a",), url_timeout_s=0.5,
+                    fetch_threads=99, model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True, state=Path("s"),
+                    store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1, max_rows=1,
+                    max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras", half=True,
+                    batch_size=1, engine_threads=99, decode_threads=99, verbose=True)
     same = [row.name for row in fields(Settings) if getattr(settings, row.name) == getattr(other, row.name)]
     assert (same, parse(*as_arguments(other))) == ([], other)
 
@@ -96,7 +97,7 @@ def test_a_port_is_in_its_range(name: str, port: int) -> None:
 
 @pytest.mark.parametrize("name", ["deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb",
                                   "max_image_megapixels", "queue_rows", "batch_size", "engine_threads",
-                                  "decode_threads"])
+                                  "decode_threads", "fetch_threads", "url_timeout_s"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_amounts_are_above_zero_and_finite(name: str, value: float) -> None:
     """`nan` passes no comparison and would switch a limit off."""
