@@ -310,12 +310,19 @@ def test_a_name_that_changes_between_check_and_use_gains_nothing(web: Web) -> No
 Fetch = Callable[..., bytes | None]
 
 
+def only_here(address: str, port: int, timeout_s: float) -> socket.socket:
+    """A connection to this machine: a broken check must not make the test ask another one."""
+    assert address == "127.0.0.1"
+    return socket.create_connection((address, port), timeout_s)
+
+
 @pytest.fixture
 def fetch(web: Web) -> Fetch:
     """Fetches a page of the web server, which is allowed below /photos."""
 
     def ask(path: str = "/photos/a.png", *, timeout_s: float = 5.0, max_bytes: int = 1000) -> bytes | None:
-        fetcher = UrlFetcher([UrlPrefix.of(f"{web.url}/photos")], timeout_s=timeout_s)
+        fetcher = UrlFetcher([UrlPrefix.of(f"{web.url}/photos")], timeout_s=timeout_s, connect_to=only_here,
+                             lookup=lambda host, _port: [host])
         return fetcher.fetch(fetcher.admit(web.url + path), max_bytes=max_bytes).data
 
     return ask
