@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from server.paths import FoundFile
+from server.found_url import Found
 from server.ranking import Rankings
 
 
@@ -26,10 +26,10 @@ class Result:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One picture on its way. `data` has the bytes of an upload, `found` the file to be read."""
+    """One picture on its way. `data` has the bytes of an upload, `found` the file or URL to be read."""
 
     key: str
-    found: FoundFile | None = None
+    found: Found | None = None
     data: bytes | None = None
     digest: str | None = None
     is_taken: bool = False

@@ -15,9 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from server.path_error import ExchangedError, PathError, TooManyBytesError
+from server.path_text import PathTexts
+
 _MASK = 0x7FFF_FFFF_FFFF_FFFF  # Windows has 128-bit file indexes and unsigned volumes; SQLite and numpy have int64
 RACY = -1
 _IS_FOLDER = "this is a folder, not a picture"
+_KERNEL = ("/proc", "/sys", "/dev") if os.name == "posix" else ()  # files there are no files: reading one may act
 _RACY_NS = 2_000_000_000  # FAT keeps times to 2 s: a file changed so recently may change again under the same time
 
 
@@ -38,24 +42,6 @@ class FoundFile(NamedTuple):
 
     path: str
     signature: Signature
-
-
-class PathError(ValueError):
-    """A path that is not answered; its text is the row's status."""
-
-
-class ExchangedError(PathError):
-    """Another file stands where one was found."""
-
-    def __init__(self) -> None:
-        super().__init__("the file was exchanged while it was read: ask again")
-
-
-class TooManyBytesError(PathError):
-    """A file above the limit."""
-
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"too many bytes: {size / 1e6:,.1f} MB, the limit is {limit / 1e6:,.1f} (--max-image-mb)")
 
 
 def signature_of(result: os.stat_result) -> Signature:
@@ -82,7 +68,12 @@ class Roots:
     def contains(self, path: str) -> bool:
         """Whether a normalised absolute path lies in an allowed folder, by its text alone."""
         plain = os.path.normcase(path)
-        return any(plain == folder or plain.startswith(folder + os.sep) for folder in self.allowed)
+        return any(plain == folder or (plain.startswith(folder + os.sep) and (folder or not _is_kernels(plain)))
+                   for folder in self.allowed)  # only the root "/", kept as "", is above the kernel's folders
+
+
+def _is_kernels(path: str) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in _KERNEL)
 
 
 @dataclass(slots=True)
@@ -94,6 +85,7 @@ class PathResolver:
 
     roots: Roots
     max_bytes: int
+    texts: PathTexts = field(default_factory=PathTexts)
     _real_folders: dict[str, str | None] = field(default_factory=dict)
 
     def resolve(self, text: str) -> FoundFile:
@@ -123,8 +115,10 @@ class PathResolver:
 
     def _candidates(self, text: str) -> Iterator[str]:
         """Every spelling to try: under each root when relative; the Unicode form as written, composed, decomposed."""
-        forms = (text,) if text.isascii() else (text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD")))
-        for form in forms:
+        meanings = self.texts.meanings(text)
+        if not text.isascii() or "%" in text:
+            meanings += tuple(unicodedata.normalize(form, path) for path in meanings for form in ("NFC", "NFD"))
+        for form in meanings:
             if os.path.isabs(form):
                 yield form
             else:

@@ -6,6 +6,7 @@ threads), so versions never mix in a batch and one can be closed without the oth
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -21,6 +22,7 @@ from server.answers import Answers
 from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders
 from server.engine import Engine
+from server.found_url import FoundUrl
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
@@ -46,14 +48,16 @@ class ServedModel:
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
                                limit_bytes=settings.cache_mb * 500_000)
         self.in_flight = InFlight(settings.queue_rows)
-        self._lanes = Lanes()
+        self._lanes, self._url_lanes = Lanes(), Lanes()
         self._metrics = metrics
         self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
                                 capacity=_BATCHES_READY * engine.max_batch * engine.threads)
         limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels))
-        self._decoders = Decoders(count=settings.decode_threads, spec=version.spec, limits=limits, sources=sources,
-                                  answers=self.answers, in_flight=self.in_flight, lanes=self._lanes,
-                                  batcher=self._batcher, metrics=metrics)
+        make = functools.partial(Decoders, spec=version.spec, limits=limits, sources=sources, answers=self.answers,
+                                 in_flight=self.in_flight, batcher=self._batcher, metrics=metrics)
+        self._decoders = make(count=settings.decode_threads, lanes=self._lanes)
+        self._fetchers = make(count=settings.fetch_threads if settings.allow_url else 0, lanes=self._url_lanes,
+                              role="fetch")  # threads of their own: files never wait for a slow server
         metrics.queue.labels(self.name).set_function(lambda: len(self.in_flight))
         self._threads = [threading.Thread(target=self._loop, name=f"engine-{self.spec.name}-{number}", daemon=True)
                          for number in range(engine.threads)]
@@ -73,16 +77,20 @@ class ServedModel:
         """
         tickets = self.in_flight.join(wanted)
         countdown = self.in_flight.watch(tickets)
-        lane = self._lanes.add(tickets)
+        lane = self._lanes.add([ticket for ticket in tickets if not isinstance(ticket.found, FoundUrl)])
+        url_lane = self._url_lanes.add([ticket for ticket in tickets if isinstance(ticket.found, FoundUrl)])
         if not countdown.wait(until - time.monotonic()):
             self._lanes.demote(lane)
+            self._url_lanes.demote(url_lane)
         return {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}, not tickets
 
     def close(self) -> None:
         """Stop the threads; what is under way is dropped."""
         self._lanes.close()
+        self._url_lanes.close()
         self._batcher.close()
         self._decoders.close()
+        self._fetchers.close()
         for thread in self._threads:
             thread.join()
 

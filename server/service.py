@@ -22,12 +22,15 @@ from server.doors import Doors
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.metrics import Metrics
+from server.path_text import PathTexts
 from server.paths import Roots
 from server.served_model import ServedModel
 from server.served_models import OpenEngine, ServedModels
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
+from server.url_fetch import UrlFetcher
+from server.url_prefix import UrlPrefix
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +49,10 @@ class Service:
         self.doors = Doors.of(settings)
         self._key = _read_key(settings.state / "image-id.key")
         self.store = Store(settings.state / "answers.sqlite")
+        fetcher = UrlFetcher([UrlPrefix.of(text) for text in settings.allow_url], timeout_s=settings.url_timeout_s)
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
                                recheck_s=settings.recheck_s, limit_bytes=settings.cache_mb * 500_000,
-                               store=self.store, clock=time.monotonic)
+                               store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map), urls=fetcher)
         self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
                                    open_engine=open_engine)
         self.is_filled = False

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from server.errors import SettingsError
+from server.path_text import PathTexts
+from server.paths import Roots
+from server.url_prefix import UrlPrefix
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORES = os.cpu_count() or 1
@@ -27,6 +30,11 @@ class Settings:
     """Every setting of `serve`; the unit stands in the name. Flags are the names with dashes."""
 
     images: tuple[Path, ...] = _setting((), "a folder whose pictures may be read; repeat it for more", metavar="DIR")
+    map: tuple[str, ...] = _setting((), "FROM=TO: texts below FROM (a share, a drive, a URL or a folder elsewhere) mean"
+                                    " files below TO, inside --images; repeat it for more", metavar="FROM=TO")
+    allow_url: tuple[str, ...] = _setting((), "a URL below which pictures may be read, such as"
+                                          " https://img.example/photos; repeat it for more", metavar="PREFIX")
+    url_timeout_s: float = _setting(10.0, "seconds one picture behind a URL may take, redirects included")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
     public_host: tuple[str, ...] = _setting((), "a name under which callers reach the server or TabPy, such as a"
@@ -55,6 +63,7 @@ class Settings:
     batch_size: int = _setting(8, "pictures the model sees at once (ONNX Runtime; Keras on a GPU uses 64)")
     engine_threads: int = _setting(_CORES, "threads that run the model (ONNX Runtime)")
     decode_threads: int = _setting(_CORES, "threads that read and decode pictures")
+    fetch_threads: int = _setting(8, "threads that read and decode pictures behind URLs (none without --allow-url)")
     log_file: Path | None = _setting(None, "the file of all processes' log, instead of standard error", metavar="FILE")
     log_format: str = _setting("text", "text, or json: one object a line")
     log_max_mb: float = _setting(10.0, "size at which --log-file is put aside and a new one begun")
@@ -93,10 +102,16 @@ class Settings:
                                 " --tabpy-password-file FILE (made by `tabpy-user`).")
 
     def with_checked_folders(self) -> Settings:
-        """The same settings; raises `SettingsError` where an image folder or the password file is missing."""
+        """The same settings; raises `SettingsError` for a missing folder or file, a mapping elsewhere or no URL."""
         for folder in self.images:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
+        for text in self.allow_url:
+            UrlPrefix.of(text)
+        roots = Roots.of(self.images)
+        for target in PathTexts.of(self.map).folders.values():
+            if not roots.contains(target):
+                raise SettingsError(f"--map to {target}: it is in none of the --images folders; add it to them.")
         if self.tabpy_password_file is not None and not self.tabpy_password_file.is_file():
             raise SettingsError(f"--tabpy-password-file {self.tabpy_password_file}: there is no such file; make it with"
                                 " `tabpy-user add`.")
@@ -104,7 +119,8 @@ class Settings:
 
 
 _POSITIVE = ("deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb", "max_image_megapixels", "queue_rows",
-             "batch_size", "engine_threads", "decode_threads", "log_max_mb", "log_files")
+             "batch_size", "engine_threads", "decode_threads", "log_max_mb", "log_files",
+             "fetch_threads", "url_timeout_s")
 
 
 _NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE | re.ASCII)

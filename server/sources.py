@@ -1,7 +1,7 @@
 """From path texts to content digests, remembered by text and looked at again once per freshness window.
 
-A column of texts enters; out comes, for each row, the digest of the picture's bytes, a reason, or a file that has yet
-to be read. A warm column costs one dictionary look-up a row: the rest is array arithmetic over the slots it finds.
+A column of texts enters; out comes, for each row, the digest of the picture's bytes, a reason, or a file or URL that
+has yet to be read. A warm column costs one dictionary look-up a row: the rest is array arithmetic over the slots.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.paths import FoundFile, PathError, PathResolver, Roots, look_again
+from server.found_url import Found, FoundUrl
+from server.path_error import PathError
+from server.path_text import PathTexts
+from server.paths import FoundFile, PathResolver, Roots, look_again
 from server.store import Store, StoredSource
+from server.url_fetch import Fetched, UrlFetcher
+from server.url_prefix import IS_URL
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +37,13 @@ class Column:
 
     digests: list[str | None]
     errors: dict[int, str] = field(default_factory=dict)
-    to_read: dict[str, FoundFile] = field(default_factory=dict)
+    to_read: dict[str, Found] = field(default_factory=dict)
 
 
 class _Known(NamedTuple):
-    """A remembered row: the file (None for an error), its digest, or the error."""
+    """A remembered row: the file or URL (None for an error), its digest, or the error."""
 
-    found: FoundFile | None
+    found: Found | None
     digest: str | None
     error: str | None
 
@@ -48,6 +53,8 @@ class Sources:
 
     Args:
         roots: the allowed folders.
+        texts: how texts are read: the mappings.
+        urls: what fetches URLs, and says which are allowed.
         max_bytes: size a picture file may have.
         recheck_s: seconds until a remembered file is looked at again.
         limit_bytes: memory it may take; the oldest half goes when it is reached.
@@ -56,11 +63,15 @@ class Sources:
     """
 
     def __init__(self, *, roots: Roots, max_bytes: int, recheck_s: float, limit_bytes: int, store: Store,
-                 clock: Callable[[], float]) -> None:
+                 clock: Callable[[], float], texts: PathTexts | None = None,
+                 urls: UrlFetcher | None = None) -> None:
+        self._texts, self._urls = texts or PathTexts(), urls or UrlFetcher()
         self._roots, self._max_bytes, self._recheck_s = roots, max_bytes, recheck_s
         self._limit_bytes = max(1_000_000, limit_bytes)
         self._store, self._clock = store, clock
-        self._owner = store.name_id("roots " + "\n".join(roots.allowed))
+        meaning = "".join(f"\n{' '.join(key)} = {folder}" for key, folder in sorted(self._texts.folders.items()))
+        meaning += "".join(f"\n{prefix}" for prefix in sorted(self._urls.prefixes))
+        self._owner = store.name_id("roots " + "\n".join(roots.allowed) + meaning)
         self._lock = threading.Lock()
         self._generation, self._bytes = 0, 0
         self._is_complete = False  # whether memory has all that the store has: then a miss need not ask it
@@ -90,17 +101,27 @@ class Sources:
             self._refresh(texts, rows_to_refresh, column, give_up_at)
         return column
 
-    def learn(self, text: str, found: FoundFile, digest: str) -> None:
+    def learn(self, text: str, found: Found, digest: str) -> None:
         """Remember that `text` meant `found` with the content `digest`, here and in the store."""
+        if isinstance(found, FoundUrl):
+            found = found._replace(digest=digest)
         self._remember([(text, _Known(found, digest, None))], self._clock())
         self._store.put_source(self._owner, StoredSource(text, found, digest))
 
+    def fail(self, text: str, error: str) -> None:
+        """Remember for a window that the URL `text` could not be read, so that it is not asked for by every request."""
+        self._remember([(text, _Known(None, None, error))], self._clock())
+
+    def fetch(self, found: FoundUrl) -> Fetched:
+        """What a URL answers now; raises PathError."""
+        return self._urls.fetch(found, max_bytes=self._max_bytes)
+
     def find(self, text: str) -> FoundFile:
         """The file that `text` means now, whatever is remembered; raises PathError."""
-        return PathResolver(self._roots, self._max_bytes).resolve(text)
+        return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
 
-    def files(self, texts: list[str]) -> dict[str, FoundFile]:
-        """The files that `texts` were last seen to mean, for contents that another model has answered."""
+    def files(self, texts: list[str]) -> dict[str, Found]:
+        """The files and URLs that `texts` were last seen to mean, for contents that another model has answered."""
         return {text: known.found for text, known in self._recall(texts).items() if known.found is not None}
 
     def fill(self) -> int:
@@ -124,7 +145,7 @@ class Sources:
         unchanged: list[int] = []
         for count, slot in enumerate(slots.tolist()):
             found = known[slot].found
-            if found is not None and look_again(found):
+            if found is not None and self._is_unchanged(found):
                 unchanged.append(slot)
             if count % 4096 == 4095 and self._clock() >= give_up_at:
                 break
@@ -143,7 +164,7 @@ class Sources:
             if text is not None:
                 rows_of.setdefault(text, []).append(row)
         known = self._stored(list(rows_of))
-        resolver = PathResolver(self._roots, self._max_bytes)
+        resolver = PathResolver(self._roots, self._max_bytes, self._texts)
         fresh: list[tuple[str, _Known]] = []
         now = self._clock()
         for count, (text, its_rows) in enumerate(rows_of.items()):
@@ -171,13 +192,26 @@ class Sources:
         return known | self._stored([text for text in texts if text not in known])
 
     def _look(self, text: str, known: _Known | None, resolver: PathResolver) -> _Known:
-        """The file as it is now: the digest stays when the signature does."""
-        if known is not None and known.found is not None and look_again(known.found):
+        """The file or URL as it is now: the digest stays when the signature does, or until the URL expires."""
+        if known is not None and known.found is not None and self._is_unchanged(known.found):
             return known
         try:
+            if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
+                return _Known(self._expired(text, known), None, None)
             return _Known(resolver.resolve(text), None, None)
         except PathError as exc:
             return _Known(None, None, str(exc))
+
+    def _expired(self, text: str, known: _Known | None) -> FoundUrl:
+        """The URL to be asked for, with what was known of it, so that it is sent again only if it has changed."""
+        found = self._urls.admit(text.strip())
+        previous = known or self._recall([text]).get(text)
+        if previous is not None and isinstance(previous.found, FoundUrl) and previous.found.url == found.url:
+            return previous.found
+        return found
+
+    def _is_unchanged(self, found: Found) -> bool:
+        return found.is_fresh(self._urls.now()) if isinstance(found, FoundUrl) else look_again(found)
 
     # ---- memory ------------------------------------------------------------------------------------------------
 
@@ -239,6 +273,8 @@ def _bytes_of(text: str) -> int:
 def _known(stored: StoredSource) -> _Known:
     """A stored source as it is remembered: an absolute path shares its text."""
     found = stored.found
+    if isinstance(found, FoundUrl):
+        return _Known(found, stored.digest, None)
     return _Known(FoundFile(stored.text, found.signature) if found.path == stored.text else found, stored.digest, None)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from server.errors import SettingsError
+from server.found_url import Found, FoundUrl
 from server.paths import FoundFile, Signature
 
 K = TypeVar("K")
@@ -29,6 +30,7 @@ SCHEMA_VERSION = 2
 _COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -9` loses what was not yet committed
 _KEYS_A_STATEMENT = 10_000
 _DAY_S = 86_400  # `store prune` removes the oldest first; a day is as near as it needs to know
+_URL = -1  # the device of sources that are URLs; no file has it
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
@@ -52,7 +54,7 @@ class StoredSource(NamedTuple):
     """Which content a path text had when it was last read."""
 
     text: str
-    found: FoundFile
+    found: Found
     digest: str
 
 
@@ -137,7 +139,7 @@ class Store:
 
     def put_source(self, roots: int, source: StoredSource) -> None:
         """Queue a source; one whose name is no UTF-8 (Linux allows any bytes) is left out: SQLite cannot hold it."""
-        if not _is_storable(source.text) or not _is_storable(source.found.path):
+        if not _is_storable(source.text) or not _is_storable(source.found[0]):
             return
         with self._lock:
             self._sources[roots, source.text] = source
@@ -157,7 +159,7 @@ class Store:
         today = int(time.time() // _DAY_S)
         with contextlib.closing(self._connect()) as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                   [(roots, s.text, s.found.path, *s.found.signature, s.digest)
+                                   [(roots, s.text, *_cells(s.found), s.digest)
                                     for (roots, _), s in sources.items()])
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
                                    [(model, *answer, today) for (model, _), answer in answers.items()])
@@ -227,7 +229,20 @@ _VECTORS = ("SELECT e.digest, e.vector FROM json_each(?1) AS k"
 
 def _source(row: tuple[Any, ...]) -> StoredSource:
     text, path, device, inode, size, mtime_ns, digest = row
+    if device == _URL:
+        url, etag, last_modified = path.split("\n")
+        return StoredSource(text, FoundUrl(url, etag, last_modified, mtime_ns / 1e9, digest), digest)
     return StoredSource(text, FoundFile(path, Signature(int(device), int(inode), int(size), int(mtime_ns))), digest)
+
+
+def _cells(found: Found) -> tuple[str, int, int, int, int]:
+    """Path and signature; of a URL the lines URL, ETag, Last-Modified, and when it expires instead of when it changed.
+
+    The same columns, so that older stores need no change; no header or canonical URL has a line break.
+    """
+    if isinstance(found, FoundUrl):
+        return f"{found.url}\n{found.etag}\n{found.last_modified}", _URL, 0, 0, int(found.expires_at * 1e9)
+    return (found.path, *found.signature)
 
 
 def _is_storable(text: str) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from web_server import Web
 
 from models.registry import ModelVersion, Registry
 from server.engine import Engine, OnnxEngine, Outputs
@@ -25,6 +26,7 @@ from server.served_model import ServedModel
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
+from server.url_fetch import UrlFetcher
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models" / "store"
@@ -177,7 +179,7 @@ def serve(version: ModelVersion, engine: OnnxEngine, settings: Settings,
     with ExitStack() as stack:
 
         def start(chosen: Engine = engine, *, state: Path | None = None, beside: ServedModel | None = None,
-                  **changes: Any) -> ServedModel:
+                  urls: UrlFetcher | None = None, **changes: Any) -> ServedModel:
             wanted = replace(settings, **changes)
             if beside is not None:
                 store, sources = stores[beside], beside.sources
@@ -187,7 +189,8 @@ def serve(version: ModelVersion, engine: OnnxEngine, settings: Settings,
                     open_on[state].close()
                 store = Store(state or tmp_path / f"answers-{len(stores)}.sqlite")
                 sources = Sources(roots=Roots.of(wanted.images), max_bytes=int(wanted.max_image_mb * 1_000_000),
-                                  recheck_s=wanted.recheck_s, limit_bytes=500_000, store=store, clock=time.monotonic)
+                                  recheck_s=wanted.recheck_s, limit_bytes=500_000, store=store, clock=time.monotonic,
+                                  urls=urls)
             model = ServedModel(later if beside else version, chosen, settings=wanted, sources=sources, store=store,
                                 metrics=Metrics())
             stores[model] = store
@@ -199,3 +202,11 @@ def serve(version: ModelVersion, engine: OnnxEngine, settings: Settings,
             return model
 
         yield start
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server that has no page yet."""
+    server = Web()
+    yield server
+    server.close()

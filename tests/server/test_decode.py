@@ -17,6 +17,7 @@ from models.registry import ModelVersion
 from server.answers import Answers
 from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders, digest_of
+from server.found_url import Found
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
@@ -202,7 +203,7 @@ def test_a_ticket_without_a_file_is_looked_up(open_line: Open, pictures: Picture
 class ForgetfulSources(Sources):
     """A memory that breaks whenever it is to learn."""
 
-    def learn(self, text: str, found: FoundFile, digest: str) -> None:
+    def learn(self, text: str, found: Found, digest: str) -> None:
         """It cannot."""
         raise RuntimeError(f"{text}, {found}, {digest}")
 

@@ -15,17 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.paths import (
-    RACY,
-    FoundFile,
-    PathError,
-    PathResolver,
-    Roots,
-    TooManyBytesError,
-    look_again,
-    read_file,
-    signature_of,
-)
+from server.path_error import PathError, TooManyBytesError
+from server.paths import RACY, FoundFile, PathResolver, Roots, look_again, read_file, signature_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = "outside the allowed folders (--images)"
@@ -453,7 +444,8 @@ def test_whatever_the_text_it_leads_inside_or_has_a_reason(root: Path, outside: 
 WATCH = """
 import itertools, os, sys
 from pathlib import Path
-from server.paths import PathError, PathResolver, Roots, read_file
+from server.path_error import PathError
+from server.paths import PathResolver, Roots, read_file
 
 root, outside = map(Path, sys.argv[1:])
 opened, read = [], 0

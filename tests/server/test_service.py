@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from web_server import Page, Web
 
 from models.registry import ModelVersion
 from server.doors import read_tokens
 from server.engine import OnnxEngine
 from server.errors import BusyError, SettingsError, UnknownError
+from server.found_url import FoundUrl
 from server.service import Service, state_folder
 from server.settings import Settings
 
@@ -46,6 +48,25 @@ def models(settings: Settings, version: ModelVersion, tmp_path: Path) -> Setting
     store = tmp_path / "models"
     shutil.copytree(version.folder, store / "digits" / "1")
     return replace(settings, store=store)
+
+
+# ---- where pictures come from ------------------------------------------------------------------------------------
+
+
+def test_mappings_and_prefixes_reach_the_sources(settings: Settings, engine: OnnxEngine, pictures: Pictures,
+                                                 web: Web) -> None:
+    """What the command line says is what a column meets."""
+    path = pictures.write("a.png", b"A")
+    web.pages["/a.png"] = Page(b"B")
+    wanted = replace(settings, map=(f"P:={pictures.folder}",), allow_url=(web.url,), url_timeout_s=5.0)
+    texts = [r"p:\a.png", f"{web.url}/a.png", "https://img.corp/a.png"]
+    with closing(Service(wanted, open_engine=lambda *_: engine)) as service:
+        column = service.sources.resolve(texts)
+        found = column.to_read[texts[1]]
+        assert isinstance(found, FoundUrl)
+        assert service.sources.fetch(found).data == b"B"
+    assert [found[0] for found in column.to_read.values()] == [str(path), f"{web.url}/a.png"]
+    assert column.errors == {2: "outside the allowed URLs (--allow-url)"}
 
 
 # ---- the state folder --------------------------------------------------------------------------------------------

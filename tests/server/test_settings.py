@@ -20,7 +20,9 @@ COUNTS = st.integers(1, 10**9)
 NUMBERS = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 PORTS = st.integers(0, 65535)
 SETTINGS = st.builds(
-    Settings, images=st.lists(PATHS, max_size=3).map(tuple), model=st.none() | TEXTS,
+    Settings, images=st.lists(PATHS, max_size=3).map(tuple), map=st.lists(TEXTS, max_size=3).map(tuple),
+    allow_url=st.lists(TEXTS, max_size=3).map(tuple), url_timeout_s=NUMBERS, fetch_threads=COUNTS,
+    model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
     tabpy_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), tabpy_password_file=st.none() | PATHS,
     no_evaluate=st.booleans(), public_host=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple),
@@ -47,7 +49,8 @@ def test_the_command_line_of_any_settings_means_them(settings: Settings) -> None
 def test_every_setting_is_covered_by_the_round_trip() -> None:
     """A new row of the table belongs into the property above."""
     settings = Settings()
-    other = replace(settings, images=(Path("a"),), model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
+    other = replace(settings, images=(Path("a"),), map=("/a=/b",), allow_url=("https://a",), url_timeout_s=0.5,
+                    fetch_threads=99, model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
                     tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
                     max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras",
@@ -99,7 +102,7 @@ def test_a_port_is_in_its_range(name: str, port: int) -> None:
 
 @pytest.mark.parametrize("name", ["deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb",
                                   "max_image_megapixels", "queue_rows", "batch_size", "engine_threads",
-                                  "decode_threads", "log_max_mb", "log_files"])
+                                  "decode_threads", "log_max_mb", "log_files", "fetch_threads", "url_timeout_s"])
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_amounts_are_above_zero_and_finite(name: str, value: float) -> None:
     """`nan` passes no comparison and would switch a limit off."""

@@ -53,7 +53,7 @@ def sources(reopen: Open) -> Sources:
 def learn(sources: Sources, *texts: str) -> None:
     """Do what the decoders do with files that are to be read; a file's name stands for its digest."""
     for text, found in sources.resolve(texts).to_read.items():
-        sources.learn(text, found, digest_of(found.path))
+        sources.learn(text, found, digest_of(found[0]))
 
 
 def digest_of(path: str) -> str:
@@ -73,7 +73,7 @@ def test_an_unknown_file_is_to_be_read(sources: Sources, pictures: Pictures) -> 
     """Neither digest nor error, but a file."""
     path = pictures.write("a.png", b"A")
     column = sources.resolve(["a.png"])
-    assert (rows(column), {text: found.path for text, found in column.to_read.items()}) == ([""], {"a.png": str(path)})
+    assert (rows(column), {text: found[0] for text, found in column.to_read.items()}) == ([""], {"a.png": str(path)})
 
 
 def test_a_learned_file_has_its_digest(sources: Sources, pictures: Pictures) -> None:
@@ -418,7 +418,7 @@ def test_files_are_those_last_seen(sources: Sources, pictures: Pictures) -> None
     path = pictures.write("a.png", b"A")
     learn(sources, "a.png")
     files = sources.files(["a.png", "absent.png"])
-    assert {text: found.path for text, found in files.items()} == {"a.png": str(path)}
+    assert {text: found[0] for text, found in files.items()} == {"a.png": str(path)}
 
 
 # ---- threads -----------------------------------------------------------------------------------------------------
