@@ -32,10 +32,13 @@ VERBS = {  # verb: (module, requirements, what it does)
     "deploy": ("tabpy_functions.deploy", SERVE, "the functions, onto a TabPy that is already there"),
     "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check"),
+    "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "models": ("models.cli", SERVE, "list, show, add or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
+    "wheels": ("", ALL, "gather in a folder what an installation without network needs"),
 }
+WHEELS = "PIXFIELD_WHEELS"  # the folder to install from; or --wheels DIR before the verb
 
 
 class Stop(Exception):  # noqa: N818 - no error of the program's: a sentence for the user
@@ -44,6 +47,11 @@ class Stop(Exception):  # noqa: N818 - no error of the program's: a sentence for
 
 def main(argv: "list[str]") -> int:
     """Installs what the verb needs and runs it; returns its exit code."""
+    try:
+        wheels, argv = wheel_folder(argv)
+    except Stop as exc:
+        print(exc, file=sys.stderr)
+        return 2
     verb, arguments = (argv[0], argv[1:]) if argv else ("--help", [])
     if verb in ("-h", "--help", "help"):
         print(usage())
@@ -53,8 +61,14 @@ def main(argv: "list[str]") -> int:
         hint = f"did you mean {close[0]}?" if close else "there are " + ", ".join(VERBS) + "."
         print(f"There is no verb {verb}: {hint}", file=sys.stderr)
         return 2
+    if verb == "wheels" and (not arguments or arguments[0].startswith("-") or arguments[1:] not in ([], ["--all"])):
+        print("wheels needs a folder: python run.py wheels DIR [--all]", file=sys.stderr)
+        return 2
     try:
-        install(requirements_of(verb, arguments))
+        if verb == "wheels":
+            gather(Path.cwd() / arguments[0], ALL if "--all" in arguments else SERVE)
+            return 0
+        install(requirements_of(verb, arguments), wheels)
     except Stop as exc:
         print(exc, file=sys.stderr)
         return 1
@@ -65,6 +79,19 @@ def main(argv: "list[str]") -> int:
         print("Stopped; the next start installs afresh.", file=sys.stderr)
         return 130
     return hand_over(verb, arguments)
+
+
+def wheel_folder(argv: "list[str]") -> "tuple[str, list[str]]":
+    """The folder to install from, if one is named, and the command line without it."""
+    named = os.environ.get(WHEELS, "")
+    where = WHEELS
+    if argv and argv[0] == "--wheels":
+        if len(argv) == 1:
+            raise Stop("--wheels needs a folder: python run.py --wheels DIR VERB")
+        named, argv, where = argv[1], argv[2:], "--wheels"
+    if named and not Path(named).is_dir():
+        raise Stop(f"{where} {named}: there is no such folder; make it with `python run.py wheels DIR`.")
+    return str(Path.cwd() / named) if named else "", argv
 
 
 def usage() -> str:
@@ -79,7 +106,24 @@ def requirements_of(verb: str, arguments: "list[str]") -> str:
     return ALL if verb == "models" and words[:1] == ["add"] else VERBS[verb][1]
 
 
-def install(requirements: str) -> None:
+def gather(folder: Path, requirements: str) -> None:
+    """Downloads, and where there is only source builds, the wheels that an installation from that file needs."""
+    VENV.mkdir(exist_ok=True)
+    with locked():
+        if not PYTHON.exists() or venv_version() not in VERSIONS:
+            clear()
+            make_venv()
+        add_pip()
+    options = ["--disable-pip-version-check", "--wheel-dir", str(folder), "-r", requirements]
+    if call([str(PYTHON), "-m", "pip", "wheel", *options]) != 0:
+        raise Stop("The wheels could not be gathered for the reason above: mend that and start again.")
+    count = len(list(folder.glob("*.whl")))
+    version = "{}.{}".format(*venv_version())
+    print(f"{folder} has {count} wheels for this system and Python {version}; on the other machine:")
+    print(f"  python run.py --wheels {folder.name} demo")
+
+
+def install(requirements: str, wheels: str = "") -> None:
     """Sees to it that `.venv` holds what the file asks for; at once, and without network, when it does already."""
     if is_installed(requirements):
         return
@@ -97,7 +141,7 @@ def install(requirements: str) -> None:
         if not is_sound:
             make_venv()
         try:
-            add_packages(requirements)
+            add_packages(requirements, wheels)
         except Stop:  # refused before it changed anything, mostly because there is no network
             write_marker(known)
             raise
@@ -228,18 +272,24 @@ def probed(command: "list[str]") -> str:
     return executable if (major, minor) in [(str(a), str(b)) for a, b in VERSIONS] else ""
 
 
-def add_packages(requirements: str) -> None:
-    """Installs with uv where it is on the path, else with pip; both show their progress."""
+def add_packages(requirements: str, wheels: str) -> None:
+    """Installs, from the folder of wheels if one is named, with uv where it is on the path, else with pip."""
     print(f"Installing {requirements} (once) ...", file=sys.stderr)
     uv = shutil.which("uv")
+    source = ["--no-index", "--find-links", wheels] if wheels else []
     if uv:
-        code = call([uv, "pip", "install", "--python", str(PYTHON), "-r", requirements])
+        code = call([uv, "pip", "install", "--python", str(PYTHON), *source, "-r", requirements])
     else:
-        if not has_pip():
-            call([str(PYTHON), "-m", "ensurepip"])
-        code = call([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-r", requirements])
+        add_pip()
+        code = call([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *source, "-r", requirements])
     if code != 0:
         raise Stop("The installation failed for the reason above: mend that (often it is the network) and start again.")
+
+
+def add_pip() -> None:
+    """From Python's own copy, without network."""
+    if not has_pip():
+        call([str(PYTHON), "-m", "ensurepip"])
 
 
 def has_pip() -> bool:

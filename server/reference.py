@@ -1,22 +1,25 @@
-"""The tables of the README, made from the code they describe: settings, functions, endpoints.
+"""The tables of README.md and docs/operations.md, made from the code: settings, functions, endpoints, checks.
 
-`python -m server.reference` writes them into README.md between their markers; a test fails when they differ.
+`python -m server.reference` writes them between their markers; a test fails when they differ.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 from flask import Flask
 
+from server.doctor.__main__ import CHECKS
 from server.doors import OPEN
 from server.functions import FUNCTIONS
 from server.routes import routes
 from server.settings import Settings, flag_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+OPERATIONS = README.parent / "docs" / "operations.md"
 _RETURNS = {"string": "SCRIPT_STR", "number": "SCRIPT_REAL", "boolean": "SCRIPT_BOOL", "object": "Table Extension"}
 
 
@@ -55,16 +58,25 @@ def endpoints_table() -> str:
     return _table("endpoint", "token", "answers", rows)
 
 
-TABLES = {"settings": settings_table, "functions": functions_table, "endpoints": endpoints_table}
+def checks_list() -> str:
+    """The checks of `doctor` in their order, each with the first sentence of its docstring."""
+    lines = [f"{number}. {(check.__doc__ or '').strip().splitlines()[0]}" for number, check in enumerate(CHECKS, 1)]
+    return "\n".join(lines) + "\n"
 
 
-def with_tables(text: str) -> str:
+TABLES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"settings": settings_table, "functions": functions_table, "endpoints": endpoints_table},
+    OPERATIONS: {"checks": checks_list},
+}
+
+
+def with_tables(text: str, path: Path = README) -> str:
     """`text` with every table between `<!-- name -->` and `<!-- /name -->` made anew; ValueError without a marker."""
-    for name, make in TABLES.items():
+    for name, make in TABLES[path].items():
         before, marker, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- /{name} -->")
         if not (marker and end):
-            raise ValueError(f"README.md has no place for the table {name!r}")
+            raise ValueError(f"{path.name} has no place for the table {name!r}")
         text = before + marker + make() + end + after
     return text
 
@@ -74,5 +86,6 @@ def _table(first: str, second: str, third: str, rows: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
-    sys.stdout.write(f"{README} is up to date.\n")
+    for page in TABLES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), page), encoding="utf-8", newline="\n")
+        sys.stdout.write(f"{page} is up to date.\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+VERBS = ["demo", "serve", "deploy", "doctor", "store", "service", "models", "bench", "test", "wheels"]
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 DEMO = """
 import json, os, sys
@@ -80,7 +81,7 @@ def test_help_lists_the_verbs(tmp_path: Path, arguments: list[str]) -> None:
     result = run(tmp_path, *arguments)
     assert result.returncode == 0
     lines = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")]
-    assert lines == ["demo", "serve", "deploy", "doctor", "store", "models", "bench", "test"]
+    assert lines == VERBS
     assert not (tmp_path / ".venv").exists()
 
 
@@ -88,7 +89,7 @@ def test_help_lists_the_verbs(tmp_path: Path, arguments: list[str]) -> None:
     ("verb", "said"),
     [
         ("dmo", "There is no verb dmo: did you mean demo?\n"),
-        ("zzz", "There is no verb zzz: there are demo, serve, deploy, doctor, store, models, bench, test.\n"),
+        ("zzz", f"There is no verb zzz: there are {', '.join(VERBS)}.\n"),
     ],
 )
 def test_unknown_verb(tmp_path: Path, verb: str, said: str) -> None:
@@ -188,3 +189,66 @@ def test_old_python_finds_a_new_one_or_says_what_is_needed(copy: Path, tmp_path:
     assert result.stderr == (
         "Pixfield needs Python 3.11, 3.12 or 3.13 and this is 3.6: install one from https://www.python.org.\n"
     )
+
+
+def offline_copy(root: Path) -> Path:
+    """A project whose one package is asked for by its name, so that it must be found somewhere."""
+    (root / "server").mkdir(parents=True)
+    (root / "run.py").write_bytes(RUN.read_bytes())
+    (root / "server" / "__init__.py").write_text("")
+    (root / "server" / "beside.py").write_text("")
+    (root / "server" / "demo.py").write_text(DEMO)
+    (root / "requirements-serve.txt").write_text("tinywheel==1.0\n")
+    (root / "requirements.txt").write_text("-r requirements-serve.txt\n")
+    return root
+
+
+def test_an_installation_takes_everything_from_a_wheel_folder(tmp_path: Path) -> None:
+    """By option, relative to the user's folder, and without any index; without the folder it fails."""
+    root = offline_copy(tmp_path / "project")
+    (tmp_path / "wheel house").mkdir()
+    make_wheel(tmp_path / "wheel house", "tinywheel")
+    assert run(root, "demo").returncode == 1
+    words = ["--wheels", "wheel house", "demo", "--images", "x"]
+    result = run(root, *words, cwd=tmp_path, PIP_NO_INDEX="0", PIP_INDEX_URL="http://127.0.0.1:9")
+    assert result.returncode == 7, result.stderr
+    assert '["--images", "x"]' in result.stdout
+
+
+def test_a_wheel_folder_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    """For a service, or an image that is built."""
+    root = offline_copy(tmp_path / "project")
+    (tmp_path / "wheels").mkdir()
+    make_wheel(tmp_path / "wheels", "tinywheel")
+    result = run(root, "demo", PIXFIELD_WHEELS=str(tmp_path / "wheels"))
+    assert result.returncode == 7, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--wheels"], "--wheels needs a folder: python run.py --wheels DIR VERB\n"),
+        (
+            ["--wheels", "none", "demo"],
+            "--wheels none: there is no such folder; make it with `python run.py wheels DIR`.\n",
+        ),
+        (["wheels"], "wheels needs a folder: python run.py wheels DIR [--all]\n"),
+    ],
+)
+def test_a_missing_wheel_folder_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:
+    """One sentence, nothing made."""
+    root = offline_copy(tmp_path / "project")
+    result = run(root, *arguments)
+    assert (result.returncode, result.stderr) == (2, said)
+    assert not (root / ".venv").exists()
+
+
+def test_wheels_are_gathered_for_another_machine(copy: Path, tmp_path: Path) -> None:
+    """What serving needs, or with --all everything; the copy installs from there without its index."""
+    assert run(copy, "wheels", "some", cwd=tmp_path).returncode == 0
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["tinywheel-1.0-py3-none-any.whl"]
+    result = run(copy, "wheels", "every", "--all", cwd=tmp_path)
+    assert result.returncode == 0
+    assert len(list((tmp_path / "every").iterdir())) == 2
+    assert result.stdout.startswith(f"{tmp_path / 'every'} has 2 wheels for this system and Python ")
+    assert run(offline_copy(tmp_path / "project"), "--wheels", str(tmp_path / "some"), "demo").returncode == 7

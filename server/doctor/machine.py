@@ -60,7 +60,7 @@ def _unmet(requirement: object) -> list[str]:
 
 
 def ports(case: Case) -> Iterator[Finding]:
-    """Free, or held by the very thing that belongs there."""
+    """The two ports: different, and free or held by what belongs there."""
     settings = case.settings
     if settings.port == settings.tabpy_port and not settings.no_tabpy:
         yield fault("ports", f"--port and --tabpy-port are both {settings.port}", "give them different numbers")
@@ -140,7 +140,7 @@ def _answers(path: Path) -> Iterator[Finding]:
 
 
 def token(case: Case) -> Iterator[Finding]:
-    """The file with the token."""
+    """The token file: readable, with a token, and closed to other users."""
     path = case.settings.token_file
     if path is None:
         return
@@ -156,7 +156,7 @@ def token(case: Case) -> Iterator[Finding]:
 
 
 def images(case: Case) -> Iterator[Finding]:
-    """Each image folder: there, readable, with pictures."""
+    """The image folders: there, readable, with pictures."""
     if not case.settings.images:
         yield fault("image folders", "none is allowed, so no picture can be read", "add --images DIR")
     for folder in case.settings.images:
@@ -193,7 +193,7 @@ def sample(case: Case) -> list[str]:
 
 
 def mappings(case: Case) -> Iterator[Finding]:
-    """Each mapping of `--map FROM=TO` that leads to a folder, where this Pixfield has that setting."""
+    """The path mappings, where this Pixfield has them: each leads to a folder or an address."""
     for mapping in getattr(case.settings, "map", ()):
         _, _, target = str(mapping).rpartition("=")
         if "://" in target or Path(target).is_dir():
@@ -203,7 +203,7 @@ def mappings(case: Case) -> Iterator[Finding]:
 
 
 def proxies(case: Case) -> Iterator[Finding]:
-    """Proxy variables break a TabPy that is started from this environment; the one of `serve` never sees them."""
+    """Proxies in the environment: they break a TabPy that is started from it; the one of `serve` never sees them."""
     found = sorted(name for name in case.environment if name.lower() in ("http_proxy", "https_proxy", "all_proxy"))
     host = urlsplit(case.tabpy_url or "").hostname or ""
     if not found:
@@ -221,7 +221,7 @@ def proxies(case: Case) -> Iterator[Finding]:
 
 
 def clock(case: Case) -> Iterator[Finding]:
-    """The clock against that of the state folder's disk, and against the pictures' times."""
+    """The clock: against that of the state folder's disk, and against the pictures' times."""
     now = case.now()
     skew = 0.0
     if case.settings.state.is_dir():

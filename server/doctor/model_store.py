@@ -12,7 +12,7 @@ _COPY = "copy that folder again from where it was made, or remove it"
 
 
 def models(case: Case) -> Iterator[Finding]:
-    """Every version that cannot be used, every alias, and the files of the one that answers by default."""
+    """The model folder: versions that are half copied, aliases, and the default model's files against their hashes."""
     store = case.settings.store
     if not store.is_dir():
         yield fault("model folder", f"{store} is not there", "correct --store")

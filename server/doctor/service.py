@@ -18,7 +18,7 @@ _ROUNDS = 3
 
 
 def server(case: Case) -> Iterator[Finding]:
-    """Reached, let in with the token, ready, its clock, and a column asked directly."""
+    """The server: reached, its clock, the token, the model ready, and a column asked directly."""
     reply = ask(case.server_url + "/healthz")
     if reply is None:
         yield fault("server", f"nothing answers at {case.server_url}", _START)
@@ -75,7 +75,10 @@ def _column(case: Case) -> Finding:
 
 
 def tabpy(case: Case) -> Iterator[Finding]:
-    """What the TabPy side says of the TabPy; it is asked in a process of its own, as it is started in one."""
+    """TabPy: reached, its version, its password, scripts, the functions current, and a column on both of its ways.
+
+    The TabPy side is asked in a process of its own, as it is started in one.
+    """
     if case.tabpy_url is None:
         yield unknown("TabPy", "not asked: --no-tabpy, and no --tabpy URL")
         return
