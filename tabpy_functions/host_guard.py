@@ -42,7 +42,7 @@ class HostGuard(Router):  # type: ignore[misc]  # tornado is not followed
         """Status, reason and what to do, or nothing."""
         host, origin = headers.get("Host"), headers.get("Origin")
         if not (host is None and version == "HTTP/1.0") and not self._has(host or ""):
-            return 421, "Misdirected Request", "TabPy is not called so here: name the host with --public-host"
+            return 421, "Misdirected Request", "TabPy is not called so: use --public-host and a password file"
         if origin is not None and not self._has(_netloc(origin)):
             return 403, "Forbidden", "a page of another site may not ask TabPy: name its host with --public-host"
         return None

@@ -27,10 +27,13 @@ def refused(doors: Doors, path: str = "/v1/models", *, host: str | None = "local
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9005", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:9005",
                                   "localhost.", "pixfield.example", "Pixfield.Example:443"])
-def test_its_own_names_open_it(host: str) -> None:
+def test_its_own_names_open_it(tmp_path: Path, host: str) -> None:
     """In either case of letters, with or without a port; the browser sends the same as Origin."""
-    doors = Doors.of(Settings(public_host=("pixfield.example",)))
-    assert [refused(doors, host=host), refused(doors, origin=f"https://{host}")] == [None, None]
+    (tmp_path / "token").write_text(NEW)
+    doors = Doors.of(Settings(public_host=("pixfield.example",), token_file=tmp_path / "token"))
+    own = f"Bearer {NEW}"
+    assert [refused(doors, host=host, authorization=own),
+            refused(doors, origin=f"https://{host}", authorization=own)] == [None, None]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:9005", "localhost.evil.example", "127.0.0.1.nip.io",
