@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,10 @@ def test_on_every_address_an_address_is_a_name(tmp_path: Path) -> None:
     """Nobody can make an address point elsewhere; names must be told, but for the machine's own."""
     (tmp_path / "token").write_text(NEW)
     doors = Doors.of(Settings(host="0.0.0.0", token_file=tmp_path / "token"))  # noqa: S104 - the claim
-    given = [refused(doors, "/healthz", host=host) for host in ("10.1.2.3:9005", "[fe80::1]", "evil.example")]
-    assert given == [None, None, "unknown_host"]
+    machine = socket.gethostname()
+    given = [refused(doors, "/healthz", host=host) for host in ("10.1.2.3:9005", "[fe80::1]", "evil.example", machine,
+                                                                f"{machine}.corp.example", f"x{machine}")]
+    assert given == [None, None, "unknown_host", None, None, "unknown_host"]
 
 
 def test_health_needs_no_token_and_all_else_does(tmp_path: Path) -> None:
