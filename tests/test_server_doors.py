@@ -140,6 +140,17 @@ def test_bodies_without_a_token_are_not_kept(running: Running) -> None:
     assert ([(reply.status, reply.code) for reply in replies], held < 40) == ([(401, "no_token")] * 40, True)
 
 
+def test_a_refused_body_leaves_the_connection_usable(running: Running) -> None:
+    """What was thrown away is exactly the body: the next request on the connection is read as one."""
+    body = json.dumps({"paths": ["a"]}).encode()
+    with closing(connected(running)) as sock:
+        statuses = []
+        for token in ("wrong", TOKEN, "wrong", TOKEN):
+            sock.sendall(head(CLASSIFY, JSON, f"Content-Length: {len(body)}", token=token) + body)
+            statuses.append(read_reply(sock, "POST").status)
+    assert statuses == [401, 200, 401, 200]
+
+
 def test_who_asks_before_sending_is_told_no(running: Running) -> None:
     """Expect: 100-continue saves the body."""
     reply = raw(running, head(CLASSIFY, JSON, "Content-Length: 1000", "Expect: 100-continue", token=None))
