@@ -25,7 +25,7 @@ from server.errors import (
     SettingsError,
     UnauthorisedError,
 )
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -108,21 +108,23 @@ class Doors:
     Args:
         tokens: what opens the server; none where only this machine reaches it.
         hosts: the names under which callers may address it.
+        machine: the machine's own name where other machines reach it, with or without a domain; else nothing.
         takes_any_address: whether an IP address is as good as a name; no name can be made to point at itself.
     """
 
-    def __init__(self, tokens: Tokens, *, hosts: Iterable[str], takes_any_address: bool) -> None:
+    def __init__(self, tokens: Tokens, *, hosts: Iterable[str], machine: str = "",
+                 takes_any_address: bool = False) -> None:
         self._tokens = tokens
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._machine = machine.lower()
         self._takes_any_address = takes_any_address
 
     @classmethod
     def of(cls, settings: Settings) -> Doors:
         """The doors that the settings mean."""
         is_everywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        own = (socket.gethostname(),) if is_everywhere else ()
-        return cls(Tokens(settings.token_file), hosts=(*_LOOPBACK, settings.host, *settings.public_host, *own),
-                   takes_any_address=is_everywhere)
+        return cls(Tokens(settings.token_file), hosts=(*_LOOPBACK, settings.host, *settings.public_host),
+                   machine="" if is_loopback(settings.host) else socket.gethostname(), takes_any_address=is_everywhere)
 
     def check(self, path: str, headers: Mapping[str, str]) -> None:
         """Raise what refuses a request for `path` with these headers, named as in WSGI (`HTTP_HOST`)."""
@@ -163,7 +165,8 @@ class Doors:
                                  "name that site's host with --public-host if it is yours")
 
     def _has(self, name: str) -> bool:
-        return name in self._hosts or (self._takes_any_address and _is_address(name))
+        is_machine = self._machine and (name == self._machine or name.startswith(f"{self._machine}."))
+        return name in self._hosts or bool(is_machine) or (self._takes_any_address and _is_address(name))
 
 
 def name_of(host: str) -> str | None:

@@ -34,6 +34,7 @@ IDLE_S = 120
 CONNECTIONS = 500
 """Half of what a process may open on most systems; TabPy keeps at most 128."""
 _LOOK_EVERY_S = 2
+_THIN_BYTES = 262_144
 _CONTROL_LINE_BYTES = 1024  # waitress has no bound of its own, and looks through all of it at each read
 
 SECURITY_HEADERS = {
@@ -64,8 +65,8 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
     def received(self, data: bytes) -> int:
         """Bytes consumed; a request that is in error asks for no body."""
         consumed: int = super().received(data)
-        if self.error is None and self.chunked and len(self.body_rcv.control_line) > _CONTROL_LINE_BYTES:
-            self.error, self.completed = BadRequest("a chunk's size has no end"), True
+        if self.error is None and self.chunked and self._has_odd_chunks():
+            self.error, self.completed = BadRequest("chunks without end, or too small"), True
         if self.error is not None:
             self.expect_continue = False
         return consumed
@@ -80,6 +81,13 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
             raise ParsingError("the request line or a header has no meaning") from exc
         if self.body_rcv is not None and self._is_refused():
             self._throw_body_away()
+
+    def _has_odd_chunks(self) -> bool:
+        """Whether a chunk's size does not end, or most of the body is sizes: both cost more to read than to send."""
+        if self.body_rcv is None:
+            return False
+        is_thin = self.body_bytes_received > _THIN_BYTES and 2 * len(self.body_rcv) < self.body_bytes_received
+        return is_thin or len(self.body_rcv.control_line) > _CONTROL_LINE_BYTES
 
     @property
     def is_late(self) -> bool:

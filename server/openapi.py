@@ -1,20 +1,30 @@
-"""`/openapi.json`: the doors of the server for programs, made from the function and field tables."""
+"""`/openapi.json`: the doors of the server for programs, made from the function and field tables.
+
+Every endpoint, parameter, header and status stands here; a program that sends what the document allows is answered, and
+what the document forbids is refused. `openapi_parts` has what the endpoints share.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from server.fields import FIELDS
-from server.functions import FUNCTIONS
+from server.functions import FUNCTIONS, Function
+from server.openapi_parts import (
+    ARGUMENT,
+    COMPONENTS,
+    DEADLINE_PARAMETER,
+    MODEL,
+    PATH,
+    SECONDS,
+    TEXT,
+    WHOLE,
+    listed,
+    record,
+    responses,
+)
 
-_TEXT = {"type": "string"}
-_PATHS = {"type": "array", "items": {"type": ["string", "null"]}, "description": "image paths; null rows stay null"}
-_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {
-    "type": "object", "required": ["code", "message", "hint"],
-    "properties": {"code": _TEXT, "message": _TEXT, "hint": _TEXT}}}}
-_STATUSES = {"400": "not what the endpoint takes", "401": "no token, or a wrong one", "404": "no such thing",
-             "413": "too many rows or bytes", "422": "understood, but the values make no sense",
-             "503": "full or not ready: see Retry-After"}
+Operation = dict[str, Any]
 
 
 def document() -> dict[str, Any]:
@@ -23,57 +33,88 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Pixfield", "version": "1", "description": "Columns of image paths in, of answers out."},
         "security": [{"bearer": []}],
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-                       "schemas": {"Error": _ERROR}},
+        "components": COMPONENTS,
         "paths": {
-            "/v1/classify": {"post": _operation("Any fields of a column of paths, or of uploaded files",
-                                                _classify_body(), _classify_answer())},
-            **{f"/query/{name}": {"post": _operation(row.description, _query_body(row.parameters, row.required),
-                                                     _object(response={}, model=_TEXT, version=_TEXT))}
-               for name, row in FUNCTIONS.items()},
-            "/v1/functions": {"get": _operation("The function table", None, _object(functions={"type": "array"}))},
-            "/v1/models": {"get": _operation("Every usable version", None, _object(models={"type": "array"}))},
-            "/v1/models/{reference}": {"get": _operation("One version", None, _object(name=_TEXT, version=_TEXT)) | {
-                "parameters": [{"name": "reference", "in": "path", "required": True, "schema": _TEXT}]}},
-            "/healthz": {"get": _operation("The process answers", None, _object(status=_TEXT)) | {"security": []}},
-            "/readyz": {"get": _operation("Whether the model is warm", None, _object(ready={"type": "boolean"}))},
-            "/metrics": {"get": {"summary": "Prometheus's text", "responses": {"200": {
-                "description": "metrics", "content": {"text/plain": {"schema": _TEXT}}}}}},
+            "/v1/classify": {"post": _classify()},
+            **{f"/query/{name}": {"post": _query(row)} for name, row in FUNCTIONS.items()},
+            "/v1/functions": {"get": _reading("The function table", record(functions=listed(_FUNCTION)))},
+            "/v1/models": {"get": _reading("Every usable version", record(models=listed(_LISTED_MODEL)))},
+            "/v1/models/{reference}": {"get": _model()},
+            "/healthz": {"get": _health()},
+            "/readyz": {"get": _ready()},
+            "/metrics": {"get": _metrics()},
+            "/openapi.json": {"get": _reading("This document", {"type": "object", "required": ["openapi", "paths"]})},
         },
     }
 
 
-def _operation(summary: str, body: dict[str, Any] | None, answer: dict[str, Any]) -> dict[str, Any]:
-    errors = {status: {"description": text, "content": {"application/json": {
-        "schema": {"$ref": "#/components/schemas/Error"}}}} for status, text in _STATUSES.items()}
-    ok = {"200": {"description": "answered", "content": {"application/json": {"schema": answer}}}}
-    operation: dict[str, Any] = {"summary": summary, "responses": ok | errors}
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": body}
+_FUNCTION = record(name=TEXT, parameters=listed(TEXT), required=listed(TEXT), returns=TEXT, description=TEXT,
+                   example={})
+_LISTED_MODEL = {"type": "object", "required": ["name", "versions", "aliases"],
+                 "properties": {"name": TEXT, "versions": {"type": "array"}, "aliases": {"type": "object"},
+                                "problem": TEXT}}
+_MODEL_CARD = record(name=TEXT, version=TEXT, labels=listed(TEXT), digest=TEXT, engine=TEXT, about={"type": "object"},
+                     input=record(size=WHOLE, channels=WHOLE, resize=TEXT))
+_READY = record(ready={"type": "boolean"}, filled={"type": "boolean"}, fault={"type": ["string", "null"]})
+
+
+def _reading(summary: str, answer: dict[str, Any], *more: str) -> Operation:
+    return {"summary": summary, "responses": responses(answer, *more)}
+
+
+def _model() -> Operation:
+    parameter = {"name": "reference", "in": "path", "required": True, "schema": TEXT | {"minLength": 1},
+                 "description": "name, name@version or name@alias", "example": "digits@1"}
+    return _reading("What `model.json` says of one version", _MODEL_CARD, "404", "422", "503") | {
+        "parameters": [parameter]}
+
+
+def _health() -> Operation:
+    operation = _reading("The process answers", record(status={"const": "ok"})) | {"security": []}
+    del operation["responses"]["401"]
     return operation
 
 
-def _object(**properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties}
+def _ready() -> Operation:
+    operation = _reading("Whether the default model is warm", _READY)
+    unready = operation["responses"]["200"] | {"description": "not yet, or not at all: see fault"}
+    operation["responses"]["503"] = unready
+    return operation
 
 
-def _query_body(parameters: tuple[str, ...], required: tuple[str, ...]) -> dict[str, Any]:
-    named = _object(**{name: _PATHS if name == "paths" else {} for name in parameters}) | {"required": list(required)}
-    data = {"oneOf": [named, {"type": "array", "description": "the arguments in order"}]}
-    return {"application/json": {"schema": _object(data=data) | {"required": ["data"]}}}
+def _metrics() -> Operation:
+    operation = _reading("Prometheus's text", {})
+    operation["responses"]["200"]["content"] = {"text/plain": {"schema": TEXT}}
+    return operation
 
 
-def _classify_body() -> dict[str, Any]:
-    fields = {"type": "array", "items": {"type": "string", "enum": sorted(FIELDS)}}
-    plain = _object(paths=_PATHS, model=_TEXT, fields=fields, arguments={"type": "object"},
-                    top_k={"type": "integer", "minimum": 1}, deadline_s={"type": "number", "minimum": 0})
-    upload = _object(files={"type": "array", "items": {"type": "string", "format": "binary"}}, model=_TEXT,
-                     fields={"type": "string", "description": "names with commas between them"})
-    return {"application/json": {"schema": plain | {"required": ["paths"]}},
-            "multipart/form-data": {"schema": upload | {"required": ["files"]}}}
+def _query(function: Function) -> Operation:
+    properties = dict.fromkeys(function.parameters, ARGUMENT) | {
+        "paths": {"anyOf": [listed(PATH), PATH]}, "model": MODEL}
+    named = {"type": "object", "properties": {name: properties[name] for name in function.parameters},
+             "required": list(function.required), "additionalProperties": False}
+    ordered = {"type": "array", "description": "the arguments in order",
+               "prefixItems": [properties[name] for name in function.parameters],
+               "minItems": len(function.required), "maxItems": len(function.parameters)}
+    body = {"type": "object", "properties": {"data": {"anyOf": [named, ordered]}}, "required": ["data"]}
+    answer = record(response={}, model=TEXT, version=TEXT)
+    return {"summary": function.description, "parameters": [DEADLINE_PARAMETER],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+            "responses": responses(answer, "404", "413", "422", "503")}
 
 
-def _classify_answer() -> dict[str, Any]:
-    whole = {"type": "integer", "minimum": 0}
-    columns = {"type": "object", "additionalProperties": {"type": "array"}}
-    return _object(model=_TEXT, version=_TEXT, count=whole, pending=whole, columns=columns)
+def _classify() -> Operation:
+    shared = {"top_k": {"anyOf": [WHOLE | {"minimum": 1}, TEXT | {"pattern": "^0*[1-9][0-9]{0,8}$"}]},
+              "deadline_s": SECONDS}
+    names = {"type": "string", "description": "names with commas between them"}
+    column = {"type": "object", "required": ["paths"], "properties": shared | {
+        "paths": listed(PATH), "model": MODEL, "arguments": {"type": "object", "additionalProperties": ARGUMENT},
+        "fields": {"anyOf": [listed(TEXT | {"enum": sorted(FIELDS)}), names]}}}
+    upload = {"type": "object", "required": ["files"], "properties": shared | {
+        "files": listed({"type": "string", "format": "binary"}) | {"minItems": 1}, "model": TEXT, "fields": names}}
+    columns = {"type": "object", "additionalProperties": {"type": "array"}, "required": ["status"]}
+    answer = record(model=TEXT, version=TEXT, count=WHOLE, pending=WHOLE, columns=columns)
+    return {"summary": "Any fields of a column of paths, or of uploaded files",
+            "requestBody": {"required": True, "content": {"application/json": {"schema": column},
+                                                          "multipart/form-data": {"schema": upload}}},
+            "responses": responses(answer, "404", "413", "422", "503")}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -28,6 +30,7 @@ routes = Blueprint("pixfield", __name__)
 
 DEADLINE_HEADER = "X-Pixfield-Deadline"
 _MAX_DEADLINE_S = 600.0
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 # ---- columns -----------------------------------------------------------------------------------------------------
@@ -99,10 +102,10 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise BadRequestError("bad_arguments", 'arguments is no object such as {"rank": 2}')
     top_k = body.get("top_k", 3)
-    if isinstance(top_k, str) and top_k.isdecimal():
+    if isinstance(top_k, str) and re.fullmatch("[0-9]{1,10}", top_k):
         top_k = int(top_k)
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
-        raise UnprocessableError("bad_top_k", f"top_k is {top_k!r}; expected a whole number above 0")
+        raise UnprocessableError("bad_top_k", f"top_k is {_shown(top_k)}; expected a whole number above 0")
     return {**arguments, "top_k": top_k}
 
 
@@ -141,13 +144,22 @@ def _deadline(value: object) -> float:
     """Seconds the request may wait: its own wish, else the setting."""
     if value is None:
         return service().settings.deadline_s
+    is_text = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+    if not is_text and (not isinstance(value, int | float) or isinstance(value, bool)):
+        raise UnprocessableError("bad_deadline", f"deadline_s is {_shown(value)}; expected seconds")
     try:
         seconds = float(cast("str | float", value))
-    except (TypeError, ValueError, OverflowError):
-        raise UnprocessableError("bad_deadline", f"deadline_s is {value!r}; expected seconds") from None
+    except OverflowError:
+        seconds = math.inf
     if not 0 <= seconds <= _MAX_DEADLINE_S:
         raise UnprocessableError("bad_deadline", f"deadline_s is {seconds}; expected 0 to {_MAX_DEADLINE_S:.0f}")
     return seconds
+
+
+def _shown(value: object) -> str:
+    """A value in a message, not longer than a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _check_rows(rows: int) -> None:

@@ -95,6 +95,9 @@ class Settings:
             if not _NAME.fullmatch(name):
                 raise SettingsError(f"--public-host is {name!r}; expected a name or address alone, such as"
                                     " pixfield.example.")
+        if self.public_host and self.token_file is None:
+            raise SettingsError(f"--public-host {self.public_host[0]} means that other machines reach the server: add"
+                                " --token-file FILE (a token in it).")
         if not is_loopback(self.host) and self.token_file is None:
             raise SettingsError(f"--host {self.host} is open to other machines: add --token-file FILE (a token in it).")
         if not is_loopback(self.tabpy_host) and self.tabpy_password_file is None:

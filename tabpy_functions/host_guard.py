@@ -27,8 +27,9 @@ class HostGuard(Router):  # type: ignore[misc]  # tornado is not followed
     def __init__(self, application: Any, *, host: str | None, public_hosts: Iterable[str]) -> None:
         self._application = application
         self._takes_any_address = host in _ANYWHERE
-        own = [socket.gethostname()] if self._takes_any_address else []
-        names = [*_LOOPBACK, *([host] if host else []), *own, *public_hosts]
+        is_open = host is not None and host not in _LOOPBACK  # to other machines, which need a password
+        self._machine = socket.gethostname().lower() if is_open else ""
+        names = [*_LOOPBACK, *([host] if host else []), *public_hosts]
         self._names = frozenset(name.lower() for name in names)
 
     def find_handler(self, request: HTTPServerRequest, **more: Any) -> HTTPMessageDelegate | None:
@@ -42,7 +43,7 @@ class HostGuard(Router):  # type: ignore[misc]  # tornado is not followed
         """Status, reason and what to do, or nothing."""
         host, origin = headers.get("Host"), headers.get("Origin")
         if not (host is None and version == "HTTP/1.0") and not self._has(host or ""):
-            return 421, "Misdirected Request", "TabPy is not called so here: name the host with --public-host"
+            return 421, "Misdirected Request", "TabPy is not called so: use --public-host and a password file"
         if origin is not None and not self._has(_netloc(origin)):
             return 403, "Forbidden", "a page of another site may not ask TabPy: name its host with --public-host"
         return None
@@ -50,7 +51,8 @@ class HostGuard(Router):  # type: ignore[misc]  # tornado is not followed
     def _has(self, netloc: str) -> bool:
         match = _HOST.fullmatch(netloc)
         name = (match[1] or match[2].removesuffix(".")).lower() if match else ""
-        return name in self._names or (self._takes_any_address and _is_address(name))
+        is_machine = self._machine and (name == self._machine or name.startswith(f"{self._machine}."))
+        return name in self._names or bool(is_machine) or (self._takes_any_address and _is_address(name))
 
 
 class _Refusing(HTTPMessageDelegate):  # type: ignore[misc]  # tornado is not followed

@@ -107,6 +107,15 @@ def test_tabpy_listens_where_it_is_told(guarded: Running) -> None:
     assert (answer.status_code, features["authentication"]["required"]) == (200, True)
 
 
+@pytest.mark.parametrize(("host", "status"), [
+    (socket.gethostname(), 200), (f"{socket.gethostname()}.corp.example:9004", 200), ("10.1.2.3", 200),
+    ("evil.example", 421), (f"x{socket.gethostname()}", 421)])
+def test_open_tabpy_knows_its_names(guarded: Running, host: str, status: int) -> None:
+    """The machine's name with or without a domain, and any address; not what a web page calls it."""
+    answer = requests.get(f"{guarded.tabpy}/info", auth=ANN, headers={"Host": host}, timeout=30)
+    assert answer.status_code == status
+
+
 def test_without_scripts_functions_go_on(scriptless: Running, paths: list[str]) -> None:
     """MODEL_EXTENSION_ fields, by names and by positions."""
     named = ask(scriptless, "/query/image_label", {"data": {"paths": paths}}).json()["response"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,13 @@ def refused(doors: Doors, path: str = "/v1/models", *, host: str | None = "local
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9005", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:9005",
                                   "localhost.", "pixfield.example", "Pixfield.Example:443"])
-def test_its_own_names_open_it(host: str) -> None:
+def test_its_own_names_open_it(tmp_path: Path, host: str) -> None:
     """In either case of letters, with or without a port; the browser sends the same as Origin."""
-    doors = Doors.of(Settings(public_host=("pixfield.example",)))
-    assert [refused(doors, host=host), refused(doors, origin=f"https://{host}")] == [None, None]
+    (tmp_path / "token").write_text(NEW)
+    doors = Doors.of(Settings(public_host=("pixfield.example",), token_file=tmp_path / "token"))
+    own = f"Bearer {NEW}"
+    assert [refused(doors, host=host, authorization=own),
+            refused(doors, origin=f"https://{host}", authorization=own)] == [None, None]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:9005", "localhost.evil.example", "127.0.0.1.nip.io",
@@ -68,8 +72,10 @@ def test_on_every_address_an_address_is_a_name(tmp_path: Path) -> None:
     """Nobody can make an address point elsewhere; names must be told, but for the machine's own."""
     (tmp_path / "token").write_text(NEW)
     doors = Doors.of(Settings(host="0.0.0.0", token_file=tmp_path / "token"))  # noqa: S104 - the claim
-    given = [refused(doors, "/healthz", host=host) for host in ("10.1.2.3:9005", "[fe80::1]", "evil.example")]
-    assert given == [None, None, "unknown_host"]
+    machine = socket.gethostname()
+    given = [refused(doors, "/healthz", host=host) for host in ("10.1.2.3:9005", "[fe80::1]", "evil.example", machine,
+                                                                f"{machine}.corp.example", f"x{machine}")]
+    assert given == [None, None, "unknown_host", None, None, "unknown_host"]
 
 
 def test_health_needs_no_token_and_all_else_does(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ SETTINGS = st.builds(
     model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
     tabpy_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), tabpy_password_file=st.none() | PATHS,
-    no_evaluate=st.booleans(), public_host=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple),
+    no_evaluate=st.booleans(), public_host=st.just(()),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
     queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
@@ -149,7 +149,20 @@ def test_with_passwords_tabpy_listens_anywhere() -> None:
 def test_a_public_host_is_a_name_alone(name: str) -> None:
     """The Host header is compared without its port."""
     expected = f"--public-host is {name!r}; expected a name or address alone, such as pixfield.example."
-    assert refusal(public_host=(name,)) == expected
+    assert refusal(public_host=(name,), token_file=Path("t")) == expected
+
+
+def test_a_public_host_needs_a_token() -> None:
+    """A reverse proxy makes loopback reachable."""
+    assert refusal(public_host=("a.example",)) == ("--public-host a.example means that other machines reach the server:"
+                                                   " add --token-file FILE (a token in it).")
+
+
+@given(names=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple))
+def test_public_hosts_survive_the_command_line(names: tuple[str, ...]) -> None:
+    """Each in its place."""
+    settings = Settings(public_host=names, token_file=Path("t"))
+    assert parse(*as_arguments(settings)) == settings
 
 
 def test_a_missing_password_file_is_named(tmp_path: Path) -> None:
