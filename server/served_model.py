@@ -50,7 +50,8 @@ class ServedModel:
         self._metrics = metrics
         self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
                                 capacity=_BATCHES_READY * engine.max_batch * engine.threads)
-        limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels))
+        limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels),
+                              settings.max_decode_s, settings.max_decode_mb)
         self._decoders = Decoders(count=settings.decode_threads, spec=version.spec, limits=limits, sources=sources,
                                   answers=self.answers, in_flight=self.in_flight, lanes=self._lanes,
                                   batcher=self._batcher, metrics=metrics)
