@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,6 +51,12 @@ class PictureLimits:
     """What a header may claim before the pixels are decoded."""
 
     max_megapixels: float = 50.0
+
+    @property
+    def max_pixels(self) -> int:
+        """The same in pixels; Pillow opens no more than its own limit in any case."""
+        own = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return min(int(self.max_megapixels * 1_000_000), own or sys.maxsize)
 
 
 _TURNS = {
@@ -103,9 +110,10 @@ def read_picture(
     if not data:
         raise PictureError("the file is empty")
     mode, fit = "L" if channels == 1 else "RGB", RESIZE_POLICIES[resize]
+    limits = limits or PictureLimits()
     try:
         with Image.open(io.BytesIO(data), formats=_open_formats()) as image:
-            _check_size(image, limits or PictureLimits())
+            _check_size(image, limits)
             note = _note(image)
             _draft(image, size)
             image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
@@ -117,7 +125,7 @@ def read_picture(
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        raise PictureError("too many pixels") from exc
+        raise PictureError(f"too many pixels: the limit is {limits.max_pixels:,} (--max-image-megapixels)") from exc
     except MemoryError as exc:
         raise PictureError("too little memory to decode this image", is_final=False) from exc
     except Exception as exc:  # on broken files readers raise nearly every class (IndexError, SyntaxError, struct.error)
@@ -143,7 +151,7 @@ def _open_formats() -> tuple[str, ...]:
 
 def _check_size(image: Image.Image, limits: PictureLimits) -> None:
     pixels = image.width * image.height
-    allowed = int(limits.max_megapixels * 1_000_000)
+    allowed = limits.max_pixels
     if pixels > allowed:
         raise PictureError(f"too many pixels: {pixels:,}, the limit is {allowed:,} (--max-image-megapixels)")
 
@@ -191,4 +199,6 @@ def _without_alpha(image: Image.Image, mode: str) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert(mode)
+    if image.mode in ("LAB", "HSV"):  # Pillow has no direct way from these to grey
+        image = image.convert("RGB")
     return image.convert(mode)

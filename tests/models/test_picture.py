@@ -231,10 +231,10 @@ def test_arbitrary_bytes_never_raise_anything_else(start: bytes, rest: bytes) ->
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "LA", "I;16", "I", "F"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "LA", "LAB", "I;16", "I", "F"])
 def test_every_mode_gives_the_models_shape(mode: str, channels: int) -> None:
     """uint8 (size, size, channels), whatever was stored."""
-    kind = "TIFF" if mode in ("CMYK", "F", "I") else "PNG"
+    kind = "TIFF" if mode in ("CMYK", "F", "I", "LAB") else "PNG"
     pixels = read(encode(Image.new(mode, (20, 10)), kind), channels=channels)
     assert (pixels.shape, pixels.dtype.name) == ((16, 16, channels), "uint8")
 
