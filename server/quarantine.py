@@ -280,7 +280,8 @@ def _limit_memory(max_mb: int) -> None:
     if sys.platform != "win32":
         import resource
         size = max_mb * 1_000_000
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses some; the pixel limit still holds there
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
