@@ -32,7 +32,6 @@ T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parent.parent
 START_S = 30.0  # a new Python that imports numpy and Pillow on a busy machine
-_IDLE_S = 60.0
 _ORPHAN_S = 5.0  # a child whose server is gone ends by itself so much after the limit
 
 
@@ -52,10 +51,11 @@ class Quarantine:
     Args:
         max_s: seconds a picture may take.
         max_mb: memory a child may take.
+        idle_s: seconds after which `trim` ends a child that has nothing to do.
     """
 
-    def __init__(self, *, max_s: float, max_mb: int) -> None:
-        self._max_s, self._max_mb = max_s, max_mb
+    def __init__(self, *, max_s: float, max_mb: int, idle_s: float = 60.0) -> None:
+        self._max_s, self._max_mb, self._idle_s = max_s, max_mb, idle_s
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
         self._lock = threading.Lock()
@@ -83,9 +83,9 @@ class Quarantine:
             self._give_back(child)
 
     def trim(self) -> None:
-        """End the children that have had nothing to do for a minute."""
+        """End the children that have had nothing to do for a while."""
         with self._lock:
-            old = [child for child in self._idle if time.monotonic() - child.used_at > _IDLE_S]
+            old = [child for child in self._idle if time.monotonic() - child.used_at > self._idle_s]
             self._idle = [child for child in self._idle if child not in old]
         for child in old:
             child.end()

@@ -32,11 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "server"))
 from test_ordinary import chunk, encode, with_chunks, with_scans
 
 DAMAGED = 1500
-MAX_DECODE_S, MAX_DECODE_MB, MAX_IMAGE_MB, DECODE_THREADS = 2, 900, 40, 2
+MAX_DECODE_S, MAX_DECODE_MB, MAX_IMAGE_MB, DECODE_THREADS = 4, 900, 40, 2
 SERVER_MAY_GROW_MB = 500  # two ordinary pictures at their limits, the files read for the others, and their answers
 
 TRUNCATED = "the image is truncated: the file ends too early"
-SLOW = "decoding takes too long: more than 2 s (--max-decode-s)"
+SLOW = "decoding takes too long: more than 4 s (--max-decode-s)"
 PIXEL_LIMIT = "the limit is 50,000,000 (--max-image-megapixels)"
 TOO_MANY_BYTES = "too many bytes: 40.0 MB, the limit is 40.0 (--max-image-mb)"
 HUNGRY = "decoding takes too much memory: more than 900 MB (--max-decode-mb)"
@@ -228,8 +228,8 @@ def test_a_cut_file_is_called_so(seen: Seen) -> None:
 
 
 def test_the_server_was_well_all_the_time(seen: Seen, running: Running) -> None:
-    """It answered `/healthz` within a second, and is the same process as before."""
-    assert (max(seen.watch.health_s) < 1.0, running.supervisor.child("server").pid) == (True, seen.pid_before)
+    """It answered `/healthz` within two seconds, and is the same process as before."""
+    assert (max(seen.watch.health_s) < 2.0, running.supervisor.child("server").pid) == (True, seen.pid_before)
 
 
 def test_memory_was_bounded(seen: Seen) -> None:

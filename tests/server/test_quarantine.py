@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -19,6 +23,7 @@ from test_ordinary import encode, with_scans
 from models.picture import PictureError, read_picture
 from server.quarantine import Order, Quarantine
 
+ROOT = Path(__file__).resolve().parents[2]
 ORDER = Order(size=16, channels=3, resize="squash-bilinear-v1", max_megapixels=50)
 
 
@@ -69,11 +74,13 @@ def test_thousands_of_scans_end_at_the_limit(quarantine: Quarantine) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no memory limit there")
-def test_what_needs_too_much_memory_is_told(quarantine: Quarantine) -> None:
-    """Within the pixel limit, but 49 million floats; the server's own memory does not grow."""
+def test_what_needs_too_much_memory_is_told() -> None:
+    """Within the pixel limit, but 49 million floats; the next picture is read."""
     data = encode("TIFF", (7000, 7000), "F", compression="tiff_adobe_deflate")
+    quarantine = Quarantine(max_s=60, max_mb=600)  # on a busy machine its seconds must not be over first
     assert reason(quarantine, data) == "decoding takes too much memory: more than 600 MB (--max-decode-mb)"
     assert quarantine.read(encode("GIF"), ORDER).note is None
+    quarantine.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -123,3 +130,27 @@ def test_many_threads_have_a_child_each_at_most(quarantine: Quarantine) -> None:
     for thread in threads:
         thread.join()
     assert (shades, len(quarantine) <= 4) == ({shade: shade for shade in (10, 20, 30, 40)}, True)
+
+
+def test_idle_children_are_ended() -> None:
+    """Memory is not kept for pictures that may never come again; the next one has a new child."""
+    quarantine = Quarantine(max_s=10, max_mb=600, idle_s=0)
+    quarantine.read(encode("GIF"), ORDER)
+    quarantine.trim()
+    assert len(quarantine) == 0
+    assert quarantine.read(encode("GIF"), ORDER).note is None
+    quarantine.close()
+
+
+@pytest.mark.parametrize("data", [b"", with_scans(encode("JPEG", (4000, 3000), progressive=True), 3000)])
+def test_a_child_ends_without_its_server(data: bytes) -> None:
+    """However the server goes: an idle child at once, one at work soon after its limit."""
+    command = [sys.executable, "-m", "server.quarantine", "600", "1.0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert json.loads(child.stdout.readline()) == {"ready": True}
+        if data:
+            child.stdin.write(json.dumps({"bytes": len(data), **asdict(ORDER)}).encode() + b"\n" + data)
+        child.stdin.close()
+        child.wait(15)
