@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import functools
 import io
-import struct
-import zlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
+
+from models.kinds import is_truncated, supported_kind, unsupported_kind
 
 DECODE_POLICY = "upright-rgb-v1"
 """Turned by EXIF, 16-bit scaled, alpha over white, first frame, JPEG at reduced scale down to twice the target."""
@@ -27,7 +28,14 @@ _CROP_FRACTION = 0.875  # the centre crop of ImageNet evaluation (Krizhevsky et 
 
 
 class PictureError(ValueError):
-    """A picture that cannot be read; its text is the row's status, so it is short, plain and free of host details."""
+    """A picture that cannot be read; its text is the row's status, so it is short, plain and free of host details.
+
+    `is_final` is False where the same bytes may be read another time.
+    """
+
+    def __init__(self, reason: str, *, is_final: bool = True) -> None:
+        super().__init__(reason)
+        self.is_final = is_final
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,12 @@ class PictureLimits:
     """What a header may claim before the pixels are decoded."""
 
     max_megapixels: float = 50.0
+
+    @property
+    def max_pixels(self) -> int:
+        """The same in pixels; Pillow opens no more than its own limit in any case."""
+        own = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return min(int(self.max_megapixels * 1_000_000), own or sys.maxsize)
 
 
 _TURNS = {
@@ -95,29 +109,38 @@ def read_picture(
     """
     if not data:
         raise PictureError("the file is empty")
-    mode = "L" if channels == 1 else "RGB"
+    mode, fit = "L" if channels == 1 else "RGB", RESIZE_POLICIES[resize]
+    limits = limits or PictureLimits()
     try:
         with Image.open(io.BytesIO(data), formats=_open_formats()) as image:
-            _check_size(image, limits or PictureLimits())
+            _check_size(image, limits)
             note = _note(image)
             _draft(image, size)
             image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
             turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
             flat = _without_alpha(_eight_bit(image), mode)
             upright = flat if turn is None else flat.transpose(turn)
-            fitted = RESIZE_POLICIES[resize](upright, size)
+            fitted = fit(upright, size)
             pixels = np.asarray(fitted, np.uint8).reshape(size, size, channels)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        raise PictureError("too many pixels") from exc
-    except UnidentifiedImageError as exc:
-        raise PictureError("not an image, or of a kind that is not supported") from exc
-    except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
-            NotImplementedError, EOFError, MemoryError, struct.error, zlib.error, RuntimeError) as exc:
-        # Pillow's readers raise all of these on broken files (seen in the wild); the file is at fault, not the server.
-        raise PictureError("the image is damaged or truncated") from exc
+        raise PictureError(f"too many pixels: the limit is {limits.max_pixels:,} (--max-image-megapixels)") from exc
+    except MemoryError as exc:
+        raise PictureError("too little memory to decode this image", is_final=False) from exc
+    except Exception as exc:  # on broken files readers raise nearly every class (IndexError, SyntaxError, struct.error)
+        raise PictureError(_what_is_wrong(data)) from exc
     return Picture(pixels, note)
+
+
+def _what_is_wrong(data: bytes) -> str:
+    """Why bytes that no reader took are no picture, as far as they tell it themselves."""
+    kind = unsupported_kind(data)
+    if kind is not None:
+        return f"not a supported image: this is {kind}"
+    if supported_kind(data) is None:
+        return "not an image, or of a kind that is not supported"
+    return "the image is truncated: the file ends too early" if is_truncated(data) else "the image is damaged"
 
 
 @functools.cache
@@ -128,7 +151,7 @@ def _open_formats() -> tuple[str, ...]:
 
 def _check_size(image: Image.Image, limits: PictureLimits) -> None:
     pixels = image.width * image.height
-    allowed = int(limits.max_megapixels * 1_000_000)
+    allowed = limits.max_pixels
     if pixels > allowed:
         raise PictureError(f"too many pixels: {pixels:,}, the limit is {allowed:,} (--max-image-megapixels)")
 
@@ -176,4 +199,6 @@ def _without_alpha(image: Image.Image, mode: str) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert(mode)
+    if image.mode in ("LAB", "HSV"):  # Pillow has no direct way from these to grey
+        image = image.convert("RGB")
     return image.convert(mode)

@@ -72,8 +72,7 @@ def classify_column() -> Response:
     until = g.started + _deadline(body.get("deadline_s"))
     with _place():
         if is_upload:
-            files = [file.read() for file in request.files.getlist("files")]
-            outcome = classify_files(_checked_files(files), model, until=until)
+            outcome = classify_files(_read_files(), model, until=until)
         else:
             paths = path_column(body.get("paths"))
             _check_rows(len(paths))
@@ -109,15 +108,18 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "top_k": top_k}
 
 
-def _checked_files(files: list[bytes]) -> list[bytes]:
+def _read_files() -> list[bytes]:
+    """The uploaded files; raises where there are none, too many, or one is too large."""
+    files = request.files.getlist("files")
     if not files:
         raise BadRequestError("no_files", "expected at least one file named files", "curl -F files=@cat.jpg ...")
     _check_rows(len(files))
     limit = service().settings.max_image_mb * 1_000_000
-    for number, data in enumerate(files):
+    contents = [file.read() for file in files]
+    for number, data in enumerate(contents):
         if len(data) > limit:
             raise TooLargeError("too_many_bytes", f"file {number} has {len(data):,} bytes; the limit is {limit:,.0f}")
-    return files
+    return contents
 
 
 def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any]) -> fields.Request:

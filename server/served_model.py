@@ -52,12 +52,14 @@ class ServedModel:
         self._metrics = metrics
         self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
                                 capacity=_BATCHES_READY * engine.max_batch * engine.threads)
-        limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels))
+        limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels),
+                              settings.max_decode_s, settings.max_decode_mb)
         make = functools.partial(Decoders, spec=version.spec, limits=limits, sources=sources, answers=self.answers,
                                  in_flight=self.in_flight, batcher=self._batcher, metrics=metrics)
         self._decoders = make(count=settings.decode_threads, lanes=self._lanes)
+        # URLs have threads of their own: files never wait for a slow server
         self._fetchers = make(count=settings.fetch_threads if settings.allow_url else 0, lanes=self._url_lanes,
-                              role="fetch")  # threads of their own: files never wait for a slow server
+                              role="fetch", read_s=settings.url_timeout_s + settings.max_decode_s)
         metrics.queue.labels(self.name).set_function(lambda: len(self.in_flight))
         self._threads = [threading.Thread(target=self._loop, name=f"engine-{self.spec.name}-{number}", daemon=True)
                          for number in range(engine.threads)]

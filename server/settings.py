@@ -57,6 +57,8 @@ class Settings:
     max_body_mb: int = _setting(100, "size one request may have")
     max_image_mb: float = _setting(64.0, "size one picture file may have")
     max_image_megapixels: float = _setting(50.0, "pixels one picture may have, checked before it is decoded")
+    max_decode_s: float = _setting(10.0, "seconds that reading, and then decoding, one picture may take")
+    max_decode_mb: int = _setting(2000, "memory of each process that decodes unusual pictures, itself (150) included")
     queue_rows: int = _setting(50_000, "pictures that may wait for the model; more are `pending` until asked again")
     engine: str = _setting("auto", "onnx, keras, or auto: ONNX Runtime on a CPU where the export is exact, else Keras")
     half: bool = _setting(False, "half precision in the Keras engine, for GPUs")
@@ -122,6 +124,7 @@ class Settings:
 
 
 _POSITIVE = ("deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb", "max_image_megapixels", "queue_rows",
+             "max_decode_s", "max_decode_mb",
              "batch_size", "engine_threads", "decode_threads", "log_max_mb", "log_files",
              "fetch_threads", "url_timeout_s")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from models.picture import PictureError, PictureLimits, read_picture
+from models.picture import RESIZE_POLICIES, PictureError, PictureLimits, read_picture
 
 CORNERS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], np.uint8).reshape(2, 2, 3)
 """Red, green / blue, white: no turn or mirror maps it onto itself."""
@@ -165,15 +165,48 @@ def test_a_truncated_file_is_a_picture_error(kind: str, share: float) -> None:
     """One class, one short text; never half a picture."""
     random = np.random.default_rng(0)
     data = encode(Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)), kind)
-    with pytest.raises(PictureError, match=r"^(the image is damaged or truncated|not an image.*)$"):
+    with pytest.raises(PictureError, match=r"^the image is truncated: the file ends too early$"):
         read(data[: int(len(data) * share)])
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"%!PS"])
-def test_what_is_no_picture_is_a_picture_error(data: bytes) -> None:
+@pytest.mark.parametrize(("data", "reason"), [
+    (b"", "the file is empty"),
+    (b"hello", "not an image, or of a kind that is not supported"),
+    (b"<?xml version='1.0'?>\n<svg width='9'/>", "not a supported image: this is an SVG drawing"),
+    (b"%PDF-1.7", "not a supported image: this is a PDF document"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0", "not a supported image: this is an EPS or PostScript file"),
+    (b"8BPS\0\1", "not a supported image: this is a Photoshop file (PSD)"),
+    (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not a supported image: this is a HEIC image"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "not a supported image: this is a JPEG 2000 image"),
+    (b"<!DOCTYPE html><html>", "not a supported image: this is a web page"),
+])
+def test_what_is_no_picture_says_what_it_is(data: bytes, reason: str) -> None:
     """Text, vector files and programs are refused before a reader for them is asked."""
-    with pytest.raises(PictureError, match=r"^(the file is empty|not an image, or of a kind that is not supported)$"):
+    with pytest.raises(PictureError) as caught:
         read(data)
+    assert str(caught.value) == reason
+
+
+def test_a_damaged_file_of_full_length_is_not_called_truncated() -> None:
+    """Its end is there; what is wrong is inside."""
+    data = bytearray(encode(photo(64, 64), "PNG"))
+    data[data.index(b"IDAT") + 20] ^= 0xFF
+    with pytest.raises(PictureError, match=r"^the image is damaged$"):
+        read(bytes(data))
+
+
+def test_too_little_memory_is_not_the_pictures_fault() -> None:
+    """The same bytes may be read another time."""
+    def no_memory(image: Image.Image, size: int) -> Image.Image:
+        raise MemoryError(f"{image.size}, {size}")
+
+    RESIZE_POLICIES["no-memory"] = no_memory
+    try:
+        with pytest.raises(PictureError, match="too little memory") as caught:
+            read_picture(encode(photo(8, 8), "PNG"), size=8, channels=3, resize="no-memory")
+    finally:
+        del RESIZE_POLICIES["no-memory"]
+    assert not caught.value.is_final
 
 
 def test_too_many_pixels_are_refused_by_the_header() -> None:
@@ -198,10 +231,10 @@ def test_arbitrary_bytes_never_raise_anything_else(start: bytes, rest: bytes) ->
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "LA", "I;16", "I", "F"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "LA", "LAB", "I;16", "I", "F"])
 def test_every_mode_gives_the_models_shape(mode: str, channels: int) -> None:
     """uint8 (size, size, channels), whatever was stored."""
-    kind = "TIFF" if mode in ("CMYK", "F", "I") else "PNG"
+    kind = "TIFF" if mode in ("CMYK", "F", "I", "LAB") else "PNG"
     pixels = read(encode(Image.new(mode, (20, 10)), kind), channels=channels)
     assert (pixels.shape, pixels.dtype.name) == ((16, 16, channels), "uint8")
 

@@ -86,7 +86,7 @@ def test_every_row_has_an_answer_or_a_reason(serve: Serve, column: list[str | No
     no_path, star = "no path given", "several paths in one mark (ATTR gave *): put the path field on Detail"
     assert statuses(model, ask(model, column)) == [
         "ok", "ok", no_path, "ok", "not an image, or of a kind that is not supported", "ok", "file not found", star,
-        "ok", "ok", "the image is damaged or truncated", "ok", no_path, "ok", "the file is empty",
+        "ok", "ok", "the image is truncated: the file ends too early", "ok", no_path, "ok", "the file is empty",
         "outside the allowed folders (--images)"]
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from test_ordinary import encode, with_scans
 
 from models.picture import PictureLimits, read_picture
 from models.registry import ModelVersion
 from server.answers import Answers
 from server.batching import Batcher, Prepared
-from server.decode import DecodeLimits, Decoders, digest_of
+from server.decode import MAX_GIVEN_UP, DecodeLimits, Decoders, digest_of
 from server.found_url import Found
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
@@ -78,10 +79,12 @@ def open_line(version: ModelVersion, pictures: Pictures, store: Store) -> Iterat
     """Makes lines; `sources` other than the real ones may be given."""
     opened: list[Line] = []
 
-    def make(chosen: type[Sources] = Sources, *, max_bytes: int = 1_000_000, max_megapixels: float = 50) -> Line:
+    def make(chosen: type[Sources] = Sources, *, max_bytes: int = 1_000_000, max_megapixels: float = 50,
+             max_s: float = 10) -> Line:
         sources = chosen(roots=Roots.of([pictures.folder]), max_bytes=1_000_000, recheck_s=1000, limit_bytes=0,
                          store=store, clock=time.monotonic)
-        opened.append(Line(version, sources, store, DecodeLimits(max_bytes, PictureLimits(max_megapixels))))
+        limits = DecodeLimits(max_bytes, PictureLimits(max_megapixels), max_s)
+        opened.append(Line(version, sources, store, limits))
         return opened[-1]
 
     yield make
@@ -223,3 +226,97 @@ def test_closing_ends_the_threads(open_line: Open) -> None:
     """All of them."""
     open_line().close()
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("decode-")] == []
+
+
+class HangingSources(Sources):
+    """A memory that does not come back until the release: what a share that does not answer looks like."""
+
+    release = threading.Event()
+
+    def learn(self, text: str, found: Found, digest: str) -> None:
+        """Wait for the release; nothing is learned."""
+        if "hang" in text:
+            assert self.release.wait(WAIT_S), f"{text}, {found}, {digest}"
+
+
+def test_threads_that_hang_are_replaced_and_their_tickets_end(open_line: Open, pictures: Pictures) -> None:
+    """Three times as many as there are threads; what comes after them goes on, and when released they are gone."""
+    line = open_line(HangingSources, max_s=0.3)
+    HangingSources.release.clear()
+    names = [pictures.write(f"hang {number}.png", number).name for number in range(6)]
+    tickets = [Ticket(name, found=found(line, name)) for name in names]
+    line.send(*tickets)
+    errors = {line.result(ticket).error for ticket in tickets}
+    line.send(Ticket("upload", data=pictures.draw(9)))
+    prepared = line.batcher.take()
+    HangingSources.release.set()
+    assert (errors, len(prepared)) == ({"reading the file takes too long: more than 0.3 s (--max-decode-s)"}, 1)
+    assert until(lambda: decode_threads() == 2), "the threads that hung are still there"
+    assert (len(line.batcher), line.decoders.busy) == (6, 0), "what they brought at last was not lost"
+
+
+def test_a_hang_is_not_remembered(open_line: Open, pictures: Pictures) -> None:
+    """The share may answer next time."""
+    line = open_line(HangingSources, max_s=0.3)
+    HangingSources.release.clear()
+    pictures.write("hang.png", 0)
+    ticket = Ticket("hang.png", found=found(line, "hang.png"))
+    line.send(ticket)
+    assert "takes too long" in (line.result(ticket).error or "")
+    HangingSources.release.set()
+    line.send(Ticket("hang.png", found=found(line, "hang.png")))
+    assert {prepared.digest for prepared in line.batcher.take()} == {digest_of(pictures.draw(0))}
+
+
+def test_more_hanging_threads_than_may_be_are_waited_for(open_line: Open, pictures: Pictures) -> None:
+    """Their tickets end all the same, the number of threads is bounded, and all is well when they come back."""
+    line = open_line(HangingSources, max_s=0.05)
+    HangingSources.release.clear()
+    names = [pictures.write(f"hang {number}.png", number).name for number in range(MAX_GIVEN_UP + 2)]
+    tickets = [Ticket(name, found=found(line, name)) for name in names]
+    line.send(*tickets)
+    for ticket in tickets:
+        assert "takes too long" in (line.result(ticket).error or "")
+    threads = decode_threads()
+    line.send(Ticket("upload", data=pictures.draw(99)))
+    HangingSources.release.set()
+    assert until(lambda: len(line.batcher) == MAX_GIVEN_UP + 3)
+    assert (threads, len(line.batcher.take())) == (MAX_GIVEN_UP + 2, 8)
+    assert until(lambda: decode_threads() == 2)
+
+
+def test_what_is_not_ordinary_comes_back_from_quarantine(open_line: Open, version: ModelVersion) -> None:
+    """With the pixels of the one way to read pictures."""
+    spec, line = version.spec, open_line()
+    data = encode("TIFF")
+    line.send(Ticket("upload", data=data))
+    (prepared,) = line.batcher.take()
+    expected = read_picture(data, size=spec.input_size, channels=spec.channels, resize=spec.resize)
+    assert prepared.pixels.tolist() == expected.pixels.tolist()
+
+
+def test_a_picture_that_decodes_for_ever_ends_while_others_go_on(open_line: Open, pictures: Pictures) -> None:
+    """More of them than threads; remembered by content."""
+    line = open_line(max_s=1.0)
+    hostile = [with_scans(encode("JPEG", (4000, 3000), progressive=True), 3000 + number) for number in range(3)]
+    tickets = [Ticket(f"hostile {number}", data=data) for number, data in enumerate(hostile)]
+    line.send(*tickets)
+    line.send(Ticket("upload", data=pictures.draw(9)))
+    assert len(line.batcher.take()) == 1
+    reason = "decoding takes too long: more than 1 s (--max-decode-s)"
+    assert {line.result(ticket).error for ticket in tickets} == {reason}
+    assert {line.answers.failure(digest_of(data)) for data in hostile} == {reason}
+
+
+def decode_threads() -> int:
+    """How many there are, without their watchers."""
+    names = [thread.name for thread in threading.enumerate()]
+    return sum(name.startswith("decode-") and "watch" not in name for name in names)
+
+
+def until(claim: Callable[[], bool]) -> bool:
+    """Whether it becomes true in time."""
+    end = time.monotonic() + WAIT_S
+    while not claim() and time.monotonic() < end:
+        time.sleep(0.01)
+    return claim()

@@ -53,7 +53,8 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
                     fetch_threads=99, model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
                     tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
-                    max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras",
+                    max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, max_decode_s=0.5,
+                    max_decode_mb=1, queue_rows=1, engine="keras",
                     half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True, log_file=Path("l"),
                     log_format="json", log_max_mb=0.5, log_files=1)
     same = [row.name for row in fields(Settings) if getattr(settings, row.name) == getattr(other, row.name)]
