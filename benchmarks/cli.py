@@ -13,6 +13,7 @@ NAMES = {
     "fields": "four fields on one cold column at once",
     "alive": "how TabPy answers others while cold columns wait",
     "memory": "what a warm column and a million stored rows add to the server",
+    "restart": "`kill -9` of server or TabPy, twenty times in mid-column",
 }
 _STATE = Path(__file__).resolve().parent.parent / "state" / "bench"
 

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 180.0  # the Keras engine alone may take 20 s to import on a slow machine
 _STOP_TIMEOUT_S = 15.0
-_BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-_STEADY_S = 60.0  # a child that has run this long starts again without waiting
+_BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)  # the last leaves 20 s of the 30 in which everything is to be back
+_STEADY_S = 10.0  # a child that has run this long starts again without waiting
 _SETTINGS_STATUS = 2
 
 
@@ -98,7 +98,10 @@ class Supervisor:
         if now >= self._not_before[name]:
             del self._not_before[name]
             child.stop(0)
-            self._children[name] = self._roles[name]()
+            try:
+                self._children[name] = self._roles[name]()
+            except OSError as exc:  # no memory or no descriptor now: the same wait as for a child that ended at once
+                self._say(f"{name} cannot be started now: {exc}.")
 
     def _start_server(self) -> Child:
         arguments = [*settings_table.as_arguments(self._settings), "--parent-pipe"]
