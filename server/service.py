@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
+from server.filesystems import MOUNTS, network_kind
 from server.metrics import Metrics
 from server.paths import Roots
 from server.served_model import ServedModel
@@ -89,12 +90,16 @@ class Service:
 
 
 @contextlib.contextmanager
-def state_folder(path: Path) -> Iterator[Path]:
+def state_folder(path: Path, *, mounts: Path = MOUNTS) -> Iterator[Path]:
     """The state folder, made and locked for this process.
 
     Raises:
-        SettingsError: it cannot be written, or another server uses it.
+        SettingsError: it cannot be written, another server uses it, or it is on a network file system.
     """
+    kind = network_kind(path, mounts=mounts)
+    if kind is not None:
+        raise SettingsError(f"--state {path} is on a network file system ({kind}), where stored answers could be"
+                            " damaged: name a folder on a local disk.")
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = FileLock(path / "lock")
@@ -126,10 +131,16 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
 
 
 def _read_key(path: Path) -> bytes:
-    if not path.exists():
-        path.write_bytes(secrets.token_bytes(_KEY_BYTES))
-        path.chmod(0o600)
-    key = path.read_bytes()
+    try:
+        if not path.exists():
+            new = path.with_suffix(".new")  # a full disk must not leave half a key
+            new.write_bytes(secrets.token_bytes(_KEY_BYTES))
+            new.chmod(0o600)
+            new.replace(path)
+        key = path.read_bytes()
+    except OSError as exc:
+        raise SettingsError(f"{path} cannot be written or read ({exc.strerror}): make room on its disk, or name"
+                            " another --state folder.") from exc
     if len(key) != _KEY_BYTES:
         raise SettingsError(f"{path} is damaged: delete it, a new key is made (image addresses change).")
     return key
