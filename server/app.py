@@ -33,8 +33,8 @@ def create_app(service: Service) -> Flask:
     return app
 
 
-def create_http_server(app: Flask, service: Service) -> BaseWSGIServer:
-    """A bound waitress server; `run` serves until `close`."""
+def create_http_server(app: Flask, service: Service, *, sockets: dict[int, Any] | None = None) -> BaseWSGIServer:
+    """A bound waitress server; `run` serves until `close`, and keeps its sockets in `sockets`."""
     from waitress import create_server
 
     settings = service.settings
@@ -48,5 +48,5 @@ def create_http_server(app: Flask, service: Service) -> BaseWSGIServer:
         "asyncore_use_poll": True,  # select() fails above 1,024 descriptors
         "connection_limit": 1000,
     }
-    server: BaseWSGIServer = create_server(app, host=settings.host, port=settings.port, **options)
+    server: BaseWSGIServer = create_server(app, sockets, host=settings.host, port=settings.port, **options)
     return server

@@ -68,14 +68,20 @@ class ServedModel:
     def compute(self, wanted: list[Ticket], *, until: float) -> dict[str, Result]:
         """Work on `wanted` and wait for it until `until` (time.monotonic()); key -> result of what is done by then.
 
-        What is not done goes on behind the requests that still wait.
+        What is not done goes on behind the requests that still wait; uploads do not, since nobody could ask for them
+        again and their bytes would stay in memory.
         """
         tickets = self.in_flight.join(wanted)
         countdown = self.in_flight.watch(tickets)
         lane = self._lanes.add(tickets)
-        if not countdown.wait(until - time.monotonic()):
+        is_done = countdown.wait(until - time.monotonic())
+        results = {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+        if not is_done and any(ticket.data is not None for ticket in wanted):
+            for ticket in self._lanes.drop(lane):
+                self.in_flight.finish(ticket, Result(error="nobody waits for this upload any more"))
+        elif not is_done:
             self._lanes.demote(lane)
-        return {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+        return results
 
     def close(self) -> None:
         """Stop the threads; what is under way is dropped."""

@@ -47,6 +47,7 @@ class Service:
         self.is_filled = False
         self.fault: str | None = None
         self._ready: ServedModel | None = None
+        self._is_stopping = False
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
     def start(self) -> None:
@@ -62,11 +63,17 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the default model is warm and checked."""
-        return self._ready is not None
+        """Whether the default model is warm and checked, and the server is not about to stop."""
+        return self._ready is not None and not self._is_stopping
+
+    def refuse_new(self) -> None:
+        """Answer no column any more: the server is about to stop."""
+        self._is_stopping = True
 
     def model(self, reference: str | None) -> ServedModel:
         """The model a request means; BusyError until the start is over, UnknownError for one that is not there."""
+        if self._is_stopping:
+            raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
         if self._starter.is_alive() and not self.is_ready and self.fault is None:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
         return self.models.get(reference)

@@ -23,6 +23,7 @@ SETTINGS = st.builds(
     Settings, images=st.lists(PATHS, max_size=3).map(tuple), model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
+    drain_s=st.just(0.0) | NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
     queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
     engine_threads=COUNTS, decode_threads=COUNTS, verbose=st.booleans())
@@ -45,9 +46,9 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
     """A new row of the table belongs into the property above."""
     settings = Settings()
     other = replace(settings, images=(Path("a"),), model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
-                    state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
-                    max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1, engine="keras",
-                    half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True)
+                    state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, drain_s=0.5,
+                    cache_mb=1, max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, queue_rows=1,
+                    engine="keras", half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True)
     same = [row.name for row in fields(Settings) if getattr(settings, row.name) == getattr(other, row.name)]
     assert (same, parse(*as_arguments(other))) == ([], other)
 
