@@ -108,7 +108,8 @@ class Supervisor:
         return Child("server", "server", arguments, log=self._log("server"))
 
     def _start_tabpy(self) -> Child:
-        arguments = ["--port", str(self._settings.tabpy_port), "--server", self.url, "--parent-pipe"]
+        arguments = ["--port", str(self._settings.tabpy_port), "--server", self.url, "--parent-pipe",
+                     "--drain-s", str(self._settings.drain_s)]
         if self._settings.token_file is not None:
             arguments += ["--token-file", str(self._settings.token_file.resolve())]
         return Child("TabPy", "tabpy_functions.launcher", arguments, log=self._log("tabpy"))

@@ -19,9 +19,10 @@ from typing import Any
 
 import psutil
 import pytest
-from stack import free_ports
+from stack import free_ports, started
 
 from benchmarks.pictures import many_digits
+from benchmarks.tableau import ask, body_of
 from server.settings import Settings, as_arguments
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +141,21 @@ def wait_for_misses(server: Server) -> None:
     """Wait until the model is at work."""
     while b"pixfield_inferences_total{" not in server.get("/metrics")[1]:
         time.sleep(0.01)
+
+
+def test_a_stopping_supervisor_lets_tableau_s_column_through(tmp_path: Path, digits: list[str]) -> None:
+    """TabPy waits for its answer and the server for TabPy's; then both are gone."""
+    slow = {"engine_threads": 1, "decode_threads": 1, "batch_size": 1}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with started(tmp_path, images=(Path(digits[0]).parent.parent,), **slow) as stack:
+            processes = [psutil.Process(stack.supervisor.child(name).pid) for name in ("server", "TabPy")]
+            column = pool.submit(ask, stack.settings.tabpy_port, body_of("image_label", list(digits)))
+            until = time.monotonic() + 20
+            while b"pixfield_inferences_total{" not in urllib.request.urlopen(f"{stack.server}/metrics").read():
+                assert time.monotonic() < until
+        answer = column.result()
+    assert (len(answer), answer.count(None)) == (len(digits), 0)
+    assert [process.is_running() for process in processes] == [False, False]
 
 
 # ---- many at once ------------------------------------------------------------------------------------------------
