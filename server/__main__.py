@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
+import os
 import signal
 import sys
 import threading
+from typing import Any
 
 from server import logs
 from server import settings as settings_table
 from server.errors import SettingsError
 from server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 EXIT_SETTINGS = 2
 
@@ -34,12 +40,14 @@ def main(argv: list[str] | None = None) -> int:
 def serve(settings: Settings, *, has_parent: bool) -> None:
     """Serve until the parent's pipe closes, or SIGTERM or Ctrl-C comes."""
     from server.app import create_app, create_http_server
+    from server.draining import drain
     from server.service import Service, state_folder
 
     with state_folder(settings.state):
         service = Service(settings)
+        sockets: dict[int, Any] = {}
         try:
-            http = create_http_server(create_app(service), service)
+            http = create_http_server(create_app(service), service, sockets=sockets)
         except OSError as exc:
             service.close()
             raise SettingsError(f"port {settings.port} on {settings.host} cannot be used ({exc.strerror}): stop what"
@@ -51,6 +59,8 @@ def serve(settings: Settings, *, has_parent: bool) -> None:
         thread.start()
         while not stop.wait(1.0):  # in steps: on Windows a plain wait() would not let signals through
             pass
+        if not drain(service, sockets, drain_s=settings.drain_s):
+            log.warning("requests were still under way after %s s (--drain-s): they are dropped", settings.drain_s)
         http.close()
         service.close()
 
@@ -66,8 +76,9 @@ def _stop_on_signals(stop: threading.Event, *, has_parent: bool) -> None:
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):  # not sys.stdin: a thread inside its buffer makes the interpreter abort at its end
+            pass
     stop.set()
 
 

@@ -64,7 +64,7 @@ class Answers:
         missing = {digests[row] for row in np.flatnonzero(found.rows < 0).tolist()}
         missing.discard(None)
         asked = [] if self._is_complete else [digest for digest in missing if digest]
-        stored = self._store.answers(self._owner, asked) if asked else []
+        stored = self._of_right_length(self._store.answers(self._owner, asked)) if asked else []
         if not stored:
             return found
         self._keep(stored)
@@ -112,7 +112,7 @@ class Answers:
     def fill(self) -> int:
         """Load stored answers until the memory limit; returns how many."""
         count = 0
-        for page in self._store.every_answer(self._owner):
+        for page in map(self._of_right_length, self._store.every_answer(self._owner)):
             if len(self._rows) + len(page) > self._limit:
                 return count
             self._keep(page)
@@ -130,6 +130,13 @@ class Answers:
             notes = self._notes
         rows[hits] = np.arange(len(hits))
         return Found(rows, rankings, notes)
+
+    def _of_right_length(self, stored: Sequence[StoredAnswer]) -> list[StoredAnswer]:
+        """Those that are as long as this model's rankings; the others are said and computed again."""
+        right = [answer for answer in stored if len(answer.ranking) == 4 * self.kept]  # two bytes a class, two a value
+        if len(right) < len(stored):
+            log.error("%d stored answers have a wrong length: they are computed again", len(stored) - len(right))
+        return right
 
     def _keep(self, stored: Sequence[StoredAnswer]) -> None:
         rankings = Rankings.unpack([answer.ranking for answer in stored], self.kept)

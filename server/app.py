@@ -31,8 +31,8 @@ def create_app(service: Service) -> Flask:
     return app
 
 
-def create_http_server(app: Flask, service: Service) -> BaseWSGIServer:
-    """A bound waitress server; `run` serves until `close`."""
+def create_http_server(app: Flask, service: Service, *, sockets: dict[int, Any] | None = None) -> BaseWSGIServer:
+    """A bound waitress server; `run` serves until `close`, and keeps its sockets in `sockets`."""
     settings = service.settings
     options: dict[str, Any] = {
         "threads": THREADS,
@@ -42,5 +42,6 @@ def create_http_server(app: Flask, service: Service) -> BaseWSGIServer:
         "inbuf_overflow": 16_000_000,  # kept in memory up to here instead of a temporary file
         "asyncore_use_poll": True,  # select() fails above 1,024 descriptors
     }
-    server: BaseWSGIServer = listening.bound(app, service.doors, host=settings.host, port=settings.port, **options)
+    server: BaseWSGIServer = listening.bound(app, service.doors, sockets=sockets, host=settings.host,
+                                             port=settings.port, **options)
     return server

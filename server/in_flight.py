@@ -54,6 +54,10 @@ class Countdown:
             if self._left <= 0:
                 self._done.set()
 
+    def give_up(self) -> None:
+        """Let whoever waits go on with what is done."""
+        self._done.set()
+
     def wait(self, timeout_s: float) -> bool:
         """Whether all were done within `timeout_s` seconds."""
         return self._done.wait(max(0.0, timeout_s))
@@ -97,6 +101,13 @@ class InFlight:
             for ticket in waiting:
                 ticket.watchers.append(countdown)
         return countdown
+
+    def stop_waiting(self) -> None:
+        """Let every request go on with what is done."""
+        with self._lock:
+            watchers = [watcher for ticket in self._by_key.values() for watcher in ticket.watchers]
+        for watcher in watchers:
+            watcher.give_up()
 
     def claim(self, digest: str, ticket: Ticket) -> bool:
         """Whether `ticket` is the first with this content; otherwise it is done when the first one is."""

@@ -50,6 +50,15 @@ class Lanes:
                 self._interactive.remove(lane)
                 self._background.append(lane)
 
+    def drop(self, lane: Lane) -> list[Ticket]:
+        """Remove a lane for good; its tickets that nobody has taken."""
+        with self._changed:
+            if lane in self._interactive:
+                self._interactive.remove(lane)
+            left = [ticket for ticket in lane.tickets if not ticket.is_taken]
+            lane.tickets.clear()
+        return left
+
     def take(self) -> Ticket | None:
         """The next ticket; None when closed."""
         with self._changed:

@@ -172,15 +172,15 @@ def _waited_s(channel: Any) -> float:
     return float(time.time() - channel.last_activity if request is None else time.monotonic() - request.began_at)
 
 
-def bound(app: Callable[..., Any], doors: Doors, **options: Any) -> Any:
-    """A bound server for a WSGI application; `run` serves until `close`."""
+def bound(app: Callable[..., Any], doors: Doors, *, sockets: dict[int, Any] | None = None, **options: Any) -> Any:
+    """A bound server for a WSGI application; `run` serves until `close`, and keeps its sockets in `sockets`."""
     parser = type("Parser", (BoundedParser,), {"doors": doors})
     channel = type("Channel", (HTTPChannel,), {"parser_class": parser, "error_task_class": JsonErrorTask})
     kind = type("Server", (BoundedServer,), {"channel_class": channel})
     adjustments = Adjustments(max_request_header_size=MAX_HEADER_BYTES, channel_timeout=IDLE_S,
                               cleanup_interval=_LOOK_EVERY_S, connection_limit=CONNECTIONS, **options)
     dispatcher = ThreadedTaskDispatcher()
-    sockets: dict[int, Any] = {}
+    sockets = {} if sockets is None else sockets
     servers = [kind(app, sockets, dispatcher=dispatcher, adj=adjustments, sockinfo=place)
                for place in adjustments.listen]
     dispatcher.set_thread_count(adjustments.threads)

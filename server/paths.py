@@ -22,6 +22,7 @@ _MASK = 0x7FFF_FFFF_FFFF_FFFF  # Windows has 128-bit file indexes and unsigned v
 RACY = -1
 _IS_FOLDER = "this is a folder, not a picture"
 _KERNEL = ("/proc", "/sys", "/dev") if os.name == "posix" else ()  # files there are no files: reading one may act
+_AHEAD_NS = 86_400_000_000_000
 _RACY_NS = 2_000_000_000  # FAT keeps times to 2 s: a file changed so recently may change again under the same time
 
 
@@ -45,9 +46,13 @@ class FoundFile(NamedTuple):
 
 
 def signature_of(result: os.stat_result) -> Signature:
-    """The signature of a stat result; RACY as the time of a file that changed within the last two seconds."""
+    """The signature of a stat result; RACY as the time of a file that changed within the last two seconds.
+
+    So does a time up to a day ahead: the clock was set back, or a share's clock is ahead, and it will come to that time
+    again. One further ahead is a wrong clock somewhere; such a file is not to be read again for ever.
+    """
     mtime_ns = result.st_mtime_ns
-    is_racy = abs(time.time_ns() - mtime_ns) < _RACY_NS
+    is_racy = -_RACY_NS < mtime_ns - time.time_ns() < _AHEAD_NS
     return Signature(result.st_dev & _MASK, result.st_ino & _MASK, result.st_size, RACY if is_racy else mtime_ns)
 
 

@@ -75,16 +75,22 @@ class ServedModel:
         """Work on `wanted` and wait for it until `until` (time.monotonic()).
 
         Returns key -> result of what is done by then, and whether the queue was too full for any of it. What is not
-        done goes on behind the requests that still wait.
+        done goes on behind the requests that still wait; uploads do not, since nobody could ask for them again and
+        their bytes would stay in memory.
         """
         tickets = self.in_flight.join(wanted)
         countdown = self.in_flight.watch(tickets)
         lane = self._lanes.add([ticket for ticket in tickets if not isinstance(ticket.found, FoundUrl)])
         url_lane = self._url_lanes.add([ticket for ticket in tickets if isinstance(ticket.found, FoundUrl)])
-        if not countdown.wait(until - time.monotonic()):
+        is_done = countdown.wait(until - time.monotonic())
+        results = {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+        if not is_done and any(ticket.data is not None for ticket in wanted):
+            for ticket in self._lanes.drop(lane):
+                self.in_flight.finish(ticket, Result(error="nobody waits for this upload any more"))
+        elif not is_done:
             self._lanes.demote(lane)
             self._url_lanes.demote(url_lane)
-        return {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}, not tickets
+        return results, not tickets
 
     def close(self) -> None:
         """Stop the threads; what is under way is dropped."""

@@ -20,6 +20,7 @@ from server.store import Store
 log = logging.getLogger(__name__)
 
 OpenEngine = Callable[[ModelVersion, Settings], Engine]
+_UNUSABLE_KEPT_S = 10.0  # until a version that is being copied is looked at again: every look reads all of it
 _REFERENCE_KEPT_S = 1.0  # how long a reference means the same version without the folders being looked at again
 
 
@@ -39,6 +40,8 @@ class ServedModels:
     def get(self, reference: str | None) -> ServedModel:
         """The model that `reference` means, opened if it is not yet at work.
 
+        Where the version it means now is unusable, such as a newer one half copied, the one it meant before goes on.
+
         Raises:
             UnknownError: there is no such model.
             BusyError: it cannot be opened now; says why.
@@ -51,13 +54,23 @@ class ServedModels:
         except UnknownModelError as exc:
             raise UnknownError("unknown_model", str(exc), "see GET /v1/models") from exc
         except (ModelError, SettingsError) as exc:
-            raise BusyError("model_unusable", str(exc), retry_after_s=30) from exc
+            if meant is None:
+                raise BusyError("model_unusable", str(exc), retry_after_s=30) from exc
+            log.error("%s goes on answering: %s", meant[1].name, exc)
+            model = meant[1]
+            self._meant[reference] = (time.monotonic() + _UNUSABLE_KEPT_S, model)
+            return model
         self._meant[reference] = (time.monotonic() + _REFERENCE_KEPT_S, model)
         return model
 
     def fill(self) -> int:
         """Load the stored answers of every open model into memory; returns how many."""
         return sum(model.answers.fill() for model in list(self._by_digest.values()))
+
+    def stop_waiting(self) -> None:
+        """Let every request go on with the rows that are done."""
+        for model in list(self._by_digest.values()):
+            model.in_flight.stop_waiting()
 
     def close(self) -> None:
         """Stop every model."""

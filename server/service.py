@@ -21,6 +21,7 @@ from models.registry import Registry
 from server.doors import Doors
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
+from server.filesystems import MOUNTS, network_kind
 from server.metrics import Metrics
 from server.path_text import PathTexts
 from server.paths import Roots
@@ -58,6 +59,7 @@ class Service:
         self.is_filled = False
         self.fault: str | None = None
         self._ready: ServedModel | None = None
+        self._is_stopping = False
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
     def start(self) -> None:
@@ -73,11 +75,17 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the default model is warm and checked."""
-        return self._ready is not None
+        """Whether the default model is warm and checked, and the server is not about to stop."""
+        return self._ready is not None and not self._is_stopping
+
+    def refuse_new(self) -> None:
+        """Answer no column any more: the server is about to stop."""
+        self._is_stopping = True
 
     def model(self, reference: str | None) -> ServedModel:
         """The model a request means; BusyError until the start is over, UnknownError for one that is not there."""
+        if self._is_stopping:
+            raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
         if self._starter.is_alive() and not self.is_ready and self.fault is None:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
         return self.models.get(reference)
@@ -104,12 +112,16 @@ class Service:
 
 
 @contextlib.contextmanager
-def state_folder(path: Path) -> Iterator[Path]:
+def state_folder(path: Path, *, mounts: Path = MOUNTS) -> Iterator[Path]:
     """The state folder, made and locked for this process.
 
     Raises:
-        SettingsError: it cannot be written, or another server uses it.
+        SettingsError: it cannot be written, another server uses it, or it is on a network file system.
     """
+    kind = network_kind(path, mounts=mounts)
+    if kind is not None:
+        raise SettingsError(f"--state {path} is on a network file system ({kind}), where stored answers could be"
+                            " damaged: name a folder on a local disk.")
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         _tighten(path)
@@ -156,12 +168,16 @@ def _tighten(folder: Path) -> None:
 
 
 def _read_key(path: Path) -> bytes:
-    if not path.exists():
-        new = path.with_suffix(".new")
-        new.touch(mode=0o600)  # never readable for others, not even while it is written
-        new.write_bytes(secrets.token_bytes(_KEY_BYTES))
-        new.replace(path)
-    key = path.read_bytes()
+    try:
+        if not path.exists():
+            new = path.with_suffix(".new")  # a full disk must not leave half a key
+            new.touch(mode=0o600)  # never readable for others, not even while it is written
+            new.write_bytes(secrets.token_bytes(_KEY_BYTES))
+            new.replace(path)
+        key = path.read_bytes()
+    except OSError as exc:
+        raise SettingsError(f"{path} cannot be written or read ({exc.strerror}): make room on its disk, or name"
+                            " another --state folder.") from exc
     if len(key) != _KEY_BYTES:
         raise SettingsError(f"{path} is damaged: delete it, a new key is made (image addresses change).")
     return key

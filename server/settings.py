@@ -52,6 +52,7 @@ class Settings:
     token_file: Path | None = _setting(None, "a file with the bearer token callers must send", metavar="FILE")
     recheck_s: float = _setting(30.0, "seconds until a picture file is looked at again for changes")
     deadline_s: float = _setting(20.0, "seconds a request waits before its missing rows are `pending`")
+    drain_s: float = _setting(10.0, "seconds that requests under way get when the server is stopped")
     cache_mb: int = _setting(512, "memory for recent answers; older ones are read from the state folder")
     max_rows: int = _setting(200_000, "rows one request may have")
     max_body_mb: int = _setting(100, "size one request may have")
@@ -84,8 +85,9 @@ class Settings:
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:  # nan and inf are read as floats too
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected a number above 0.")
-        if not 0 <= self.recheck_s < math.inf:
-            raise SettingsError(f"--recheck-s is {self.recheck_s}; expected 0 or more seconds.")
+        for name in ("recheck_s", "drain_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected 0 or more seconds.")
         if self.engine not in ("auto", "onnx", "keras"):
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")
         if self.log_format not in ("text", "json"):

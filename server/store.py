@@ -7,10 +7,8 @@ Writes are queued and committed by one thread, so a request never waits for the 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import queue
 import sqlite3
 import threading
 import time
@@ -18,28 +16,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from server.errors import SettingsError
 from server.found_url import Found, FoundUrl
 from server.paths import FoundFile, Signature
+from server.store_file import SCHEMA_VERSION, StoreFile, seal, unseal
 
 K = TypeVar("K")
 V = TypeVar("V")
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+__all__ = ["SCHEMA_VERSION", "Store", "StoredAnswer", "StoredSource"]
+
 _COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -9` loses what was not yet committed
+_AGAIN_S = 5.0  # a disk that was full a moment ago is still full
 _KEYS_A_STATEMENT = 10_000
 _DAY_S = 86_400  # `store prune` removes the oldest first; a day is as near as it needs to know
 _URL = -1  # the device of sources that are URLs; no file has it
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
-                                    mtime_ns INTEGER, digest TEXT, PRIMARY KEY (roots, text)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, note TEXT,
-                                    written_day INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (model, digest)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS embeddings (model INTEGER, digest TEXT, vector BLOB, PRIMARY KEY (model, digest))
-                                    WITHOUT ROWID;
-"""
+_SOURCES_QUEUED, _ANSWERS_QUEUED = 200_000, 20_000
+"""Rows that may wait while the disk does not take them, about 50 MB each; what comes on top is not stored."""
 
 
 class StoredAnswer(NamedTuple):
@@ -62,22 +55,15 @@ class Store:
     """One SQLite file; safe for many threads. `close` writes what is queued."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._file = StoreFile(path)
         self._lock = threading.Lock()
         self._sources: dict[tuple[int, str], StoredSource] = {}
         self._answers: dict[tuple[int, str], StoredAnswer] = {}
         self._vectors: dict[tuple[int, str], bytes] = {}
         self._wake = threading.Event()
         self._is_closing = False
-        self._names: dict[str, int] = {}
-        try:
-            path.touch(mode=0o600)  # SQLite gives its two companions the rights of the file
-            with contextlib.closing(self._connect()) as connection:
-                _migrate(connection, path)
-        except (sqlite3.Error, OSError) as exc:
-            raise SettingsError(f"{path} cannot be used ({exc}): move it away, a new one is made (every picture is read"
-                                " again), or start with another --state folder.") from exc
+        self._fault: str | None = None
+        self._not_queued = 0
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._writer.start()
 
@@ -86,19 +72,16 @@ class Store:
         self._is_closing = True
         self._wake.set()
         self._writer.join()
-        while not self._readers.empty():
-            self._readers.get().close()
+        self._file.close()
+
+    @property
+    def queued(self) -> int:
+        """Rows that wait to be written."""
+        return len(self._sources) + len(self._answers)
 
     def name_id(self, name: str) -> int:
         """The small number that stands for a long name (a model digest, a set of roots) in every table."""
-        with self._lock:
-            if name not in self._names:
-                with contextlib.closing(self._connect()) as connection, connection:
-                    storable = name.encode(errors="backslashreplace").decode()  # a folder's name may be no UTF-8
-                    connection.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (storable,))
-                    row = connection.execute("SELECT id FROM names WHERE name = ?", (storable,)).fetchone()
-                self._names[name] = int(row[0])
-            return self._names[name]
+        return self._file.name_id(name)
 
     # ---- reading: the queue first, then the file, since the writer forgets only after it has committed ----------
 
@@ -113,14 +96,15 @@ class Store:
         """The stored answers among `digests`, in no order."""
         with self._lock:
             queued = {digest: self._answers.get((model, digest)) for digest in digests} if self._answers else {}
-        found = {row[0]: StoredAnswer(*row) for row in self._select(_ANSWERS, model, digests)}
+        found = {row.digest: row for row in _sound(self._select(_ANSWERS, model, digests))}
         return list((found | {digest: answer for digest, answer in queued.items() if answer}).values())
 
     def vectors(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
         """Digest -> embedding bytes (float16) for those that have one."""
         with self._lock:
             queued = {digest: self._vectors.get((model, digest)) for digest in digests} if self._vectors else {}
-        found = {row[0]: row[1] for row in self._select(_VECTORS, model, digests)}
+        unsealed = {digest: unseal(digest, vector) for digest, vector in self._select(_VECTORS, model, digests)}
+        found = {digest: vector for digest, vector in unsealed.items() if vector is not None}
         return found | {digest: vector for digest, vector in queued.items() if vector is not None}
 
     def every_source(self, roots: int) -> Iterator[list[StoredSource]]:
@@ -133,7 +117,7 @@ class Store:
         """All answers of `model` in pages."""
         for page in self._pages("SELECT digest, ranking, note FROM answers"
                                 " WHERE model = ? AND digest > ? ORDER BY digest LIMIT 10000", model):
-            yield [StoredAnswer(*row) for row in page]
+            yield _sound(page)
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -142,13 +126,19 @@ class Store:
         if not _is_storable(source.text) or not _is_storable(source.found[0]):
             return
         with self._lock:
-            self._sources[roots, source.text] = source
+            if len(self._sources) < _SOURCES_QUEUED:
+                self._sources[roots, source.text] = source
+            else:
+                self._not_queued += 1
 
     def put_answer(self, model: int, answer: StoredAnswer, vector: bytes) -> None:
         """Queue an answer and its embedding."""
         with self._lock:
-            self._answers[model, answer.digest] = answer
-            self._vectors[model, answer.digest] = vector
+            if len(self._answers) < _ANSWERS_QUEUED:
+                self._answers[model, answer.digest] = answer
+                self._vectors[model, answer.digest] = vector
+            else:
+                self._not_queued += 1
 
     def flush(self) -> None:
         """Write what is queued now."""
@@ -157,14 +147,16 @@ class Store:
         if not (sources or answers):
             return
         today = int(time.time() // _DAY_S)
-        with contextlib.closing(self._connect()) as connection, connection:
+        with self._file.connection() as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                                    [(roots, s.text, *_cells(s.found), s.digest)
                                     for (roots, _), s in sources.items()])
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
-                                   [(model, *answer, today) for (model, _), answer in answers.items()])
+                                   [(model, a.digest, seal(a.digest, a.ranking), a.note, today)
+                                    for (model, _), a in answers.items()])
             connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
-                                   [(*key, vector) for key, vector in vectors.items()])
+                                   [(model, digest, seal(digest, vector))
+                                    for (model, digest), vector in vectors.items()])
         with self._lock:  # only what was written: the same key may have been queued again meanwhile
             _forget(self._sources, sources)
             _forget(self._answers, answers)
@@ -179,40 +171,41 @@ class Store:
     def _write(self) -> None:
         try:
             self.flush()
-        except sqlite3.Error:
-            log.exception("the store could not be written; answers stay in memory and are tried again")
-            self._wake.wait(5)
+        except sqlite3.Error as exc:
+            self._say(str(exc))
+            self._wake.wait(_AGAIN_S)
+        else:
+            if self._fault is not None and self.queued == 0:
+                log.warning("the store is written again; %s rows were not kept", f"{self._not_queued:,}")
+                self._fault, self._not_queued = None, 0
 
-    # ---- connections -------------------------------------------------------------------------------------------
+    def _say(self, fault: str) -> None:
+        """Once for each fault: it is met again and again."""
+        if fault != self._fault:
+            self._fault = fault
+            log.error("the store cannot be used (%s): answers are kept in memory, writing is tried again", fault)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
-
-    @contextlib.contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
+    def _select(self, statement: str, owner: int, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The rows for `keys`; none where the file cannot be read: then it is as if nothing had been stored."""
+        rows: list[tuple[Any, ...]] = []
         try:
-            connection = self._readers.get_nowait()
-        except queue.Empty:
-            connection = self._connect()
-        try:
-            yield connection
-        finally:
-            self._readers.put(connection)
-
-    def _select(self, statement: str, owner: int, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        with self._reader() as connection:
-            for start in range(0, len(keys), _KEYS_A_STATEMENT):
-                chunk = json.dumps(keys[start:start + _KEYS_A_STATEMENT])
-                yield from connection.execute(statement, (chunk, owner))
+            with self._file.connection() as connection:
+                for start in range(0, len(keys), _KEYS_A_STATEMENT):
+                    chunk = json.dumps(keys[start:start + _KEYS_A_STATEMENT])
+                    rows += connection.execute(statement, (chunk, owner))
+        except sqlite3.Error as exc:
+            self._say(str(exc))
+        return rows
 
     def _pages(self, statement: str, owner: int) -> Iterator[list[tuple[Any, ...]]]:
         last = ""
         while not self._is_closing:
-            with self._reader() as connection:
-                page = connection.execute(statement, (owner, last)).fetchall()
+            try:
+                with self._file.connection() as connection:
+                    page = connection.execute(statement, (owner, last)).fetchall()
+            except sqlite3.Error as exc:
+                self._say(str(exc))
+                return
             if not page:
                 return
             last = page[-1][0]
@@ -259,13 +252,10 @@ def _forget(queued: dict[K, V], written: dict[K, V]) -> None:
             del queued[key]
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise SettingsError(f"{path} was written by a newer Pixfield (schema {version}, this one reads"
-                            f" {SCHEMA_VERSION}): update Pixfield or start with another --state folder.")
-    with connection:
-        if version == 1:  # had no days: 0, the oldest there is
-            connection.execute("ALTER TABLE answers ADD COLUMN written_day INTEGER NOT NULL DEFAULT 0")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+def _sound(rows: Sequence[tuple[Any, ...]]) -> list[StoredAnswer]:
+    """The answers whose checksum holds; the others are said and computed again."""
+    unsealed = [(digest, unseal(digest, ranking), note) for digest, ranking, note in rows]
+    sound = [StoredAnswer(digest, ranking, note) for digest, ranking, note in unsealed if ranking is not None]
+    if len(sound) < len(rows):
+        log.error("%d stored answers are damaged: they are computed again", len(rows) - len(sound))
+    return sound

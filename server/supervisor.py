@@ -30,9 +30,9 @@ from server.settings import Settings, is_loopback
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 180.0  # the Keras engine alone may take 20 s to import on a slow machine
-_STOP_TIMEOUT_S = 15.0
-_BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-_STEADY_S = 60.0  # a child that has run this long starts again without waiting
+_STOP_TIMEOUT_S = 15.0  # on top of --drain-s
+_BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)  # the last leaves 20 s of the 30 in which everything is to be back
+_STEADY_S = 10.0  # a child that has run this long starts again without waiting
 _SETTINGS_STATUS = 2
 
 
@@ -85,7 +85,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop both, TabPy first, so that it never meets a missing server."""
         for name in reversed(list(self._children)):
-            self._children.pop(name).stop(_STOP_TIMEOUT_S)
+            self._children.pop(name).stop(self._settings.drain_s + _STOP_TIMEOUT_S)
 
     def watch(self, stop: threading.Event) -> None:
         """Start again what ends, waiting longer each time, until `stop` is set."""
@@ -106,7 +106,10 @@ class Supervisor:
         if now >= self._not_before[name]:
             del self._not_before[name]
             child.stop(0)
-            self._children[name] = self._roles[name]()
+            try:
+                self._children[name] = self._roles[name]()
+            except OSError as exc:  # no memory or no descriptor now: the same wait as for a child that ended at once
+                self._say(f"{name} cannot be started now: {exc}.")
 
     def _start_server(self) -> Child:
         told = replace(self._settings, log_file=None)  # the file is ours to write
@@ -156,7 +159,8 @@ class Supervisor:
 
 def _launcher_arguments(settings: Settings, server_url: str) -> list[str]:
     """The launcher's command line: where to listen, whom to let in, where the server is."""
-    arguments = [f"--port={settings.tabpy_port}", f"--server={server_url}", "--parent-pipe"]
+    arguments = [f"--port={settings.tabpy_port}", f"--server={server_url}", "--parent-pipe",
+                 f"--drain-s={settings.drain_s}"]
     if not is_loopback(settings.tabpy_host):  # both loopback addresses are always listened on
         arguments.append(f"--host={settings.tabpy_host}")
     if settings.tabpy_password_file is not None:  # without one it stays unreachable through a proxy

@@ -25,6 +25,7 @@ from tabpy_functions.http_json import Site
 from tabpy_functions.listening import bound_sockets
 from tabpy_functions.tabpy_environment import TabPySettings
 from tabpy_functions.tabpy_hooks import check_hooks, install_hooks
+from tabpy_functions.under_way import UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tabpy_environment.state_folder() as state:
             port = sockets[0].getsockname()[1]
             settings = TabPySettings(port, state, options.evaluate, options.password_file)
-            tabpy = RunningTabPy(settings, host=options.host, public_hosts=options.public_host)
+            tabpy = RunningTabPy(settings, host=options.host, public_hosts=options.public_host,
+                                 drain_s=options.drain_s)
             tabpy.run(sockets, Site(options.server, _authorization(environment)), ready_line, options.parent_pipe)
             if tabpy.failure:
                 raise tabpy.failure
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--public-host", action="append", default=[], metavar="NAME", help="a name callers use for it")
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="TabPy's file of users and password hashes")
     parser.add_argument("--evaluate", action=argparse.BooleanOptionalAction, default=True, help="allow scripts")
+    parser.add_argument("--drain-s", type=float, default=2.0, help="for requests under way at the end (%(default)s)")
     parser.add_argument("--parent-pipe", action="store_true", help="stop when standard input ends; ignore Ctrl-C")
     return parser
 
@@ -80,7 +83,8 @@ def _authorization(environment: dict[str, str]) -> str:
 class RunningTabPy:
     """One TabPy in this process: built from settings, run until it is asked to stop."""
 
-    def __init__(self, settings: TabPySettings, *, host: str | None, public_hosts: Sequence[str]) -> None:
+    def __init__(self, settings: TabPySettings, *, host: str | None, public_hosts: Sequence[str],
+                 drain_s: float) -> None:
         from tabpy.tabpy_server.app.app import TabPyApp
         from tornado.ioloop import IOLoop
 
@@ -94,14 +98,15 @@ class RunningTabPy:
         self._app.settings["compress_response"] = host is not None  # costs more than loopback saves
         self._application = self._app._create_tornado_web_app()  # noqa: SLF001 - what TabPyApp.run does first
         install_hooks(self._app, self._application)
-        self._door = HostGuard(self._application, host=host, public_hosts=public_hosts)
+        self._under_way, self._drain_s = UnderWay(self._application), drain_s
+        door = HostGuard(self._application, host=host, public_hosts=public_hosts)
+        self._http_server = _http_server(self._app, door)
         self._loop = IOLoop.current()
         self.failure: TabPySideError | None = None
 
     def run(self, sockets: list[Any], server: Site, ready_line: TextIO, is_child: bool) -> None:
         """Answers requests until a signal, the end of standard input (`is_child`) or a failed deployment."""
-        http_server = _http_server(self._app, self._door)
-        http_server.add_sockets(sockets)
+        self._http_server.add_sockets(sockets)
         self._handle_signals(is_child)
         if is_child:
             threading.Thread(target=self._stop_after_input, name="parent-pipe", daemon=True).start()
@@ -117,11 +122,16 @@ class RunningTabPy:
 
         threading.Thread(target=deploy, name="deploy", daemon=True).start()
         self._loop.start()
-        http_server.stop()
+        self._http_server.stop()
 
     def stop(self, *_signal: object) -> None:
-        """Ends `run`; from any thread or signal handler."""
-        self._loop.add_callback_from_signal(self._loop.stop)
+        """Ends `run` when the requests under way are answered; from any thread or signal handler."""
+        self._loop.add_callback_from_signal(self._drain)
+
+    async def _drain(self) -> None:
+        self._http_server.stop()  # takes no new connection
+        await self._under_way.none_left(self._drain_s)
+        self._loop.stop()
 
     def _handle_signals(self, is_child: bool) -> None:
         signal.signal(signal.SIGTERM, self.stop)

@@ -471,3 +471,14 @@ def test_rankings_have_the_model_s_width_when_nothing_is_known(serve: Serve) -> 
     outcome = ask(serve(), ["absent.png"])
     assert outcome.rankings.order.shape == Rankings.empty(10).order.shape
 
+
+def test_uploads_nobody_waits_for_are_not_kept(serve: Serve, watched: WatchedEngine, pictures: Pictures) -> None:
+    """Their bytes would stay in memory, and nobody could ask for them again."""
+    model = serve(watched)
+    watched.gate.clear()
+    files = [pictures.draw(number) for number in range(200)]
+    outcome = classify_files(files, model, until=time.monotonic() + 0.2)
+    assert (outcome.pending, len(model.in_flight) < 100) == (200, True)
+    watched.gate.set()
+    again = classify_files(files, model, until=time.monotonic() + WAIT_S)
+    assert (again.pending, again.errors) == (0, {})

@@ -403,12 +403,13 @@ def test_any_change_is_seen_by_one_look(root: Path, write: Write, change: str) -
     assert look_again(found) == (change == "nothing")
 
 
-def test_a_time_in_the_future_is_kept(write: Write) -> None:
-    """A wrong clock elsewhere does not make a file change for ever."""
+@pytest.mark.parametrize(("ahead_s", "is_kept"), [(1000, False), (10 * 86_400, True)])
+def test_a_time_in_the_future(write: Write, ahead_s: int, is_kept: bool) -> None:
+    """A clock that was set back comes to it again; a wrong clock elsewhere does not make a file change for ever."""
     path = write("a.png")
-    later = int(time.time()) + 1000
+    later = int(time.time()) + ahead_s
     os.utime(path, (later, later))
-    assert look_again(FoundFile(str(path), signature_of(path.stat())))
+    assert look_again(FoundFile(str(path), signature_of(path.stat()))) == is_kept
 
 
 # ---- whatever the text -------------------------------------------------------------------------------------------

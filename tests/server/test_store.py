@@ -190,11 +190,11 @@ def test_a_store_of_a_newer_pixfield_is_refused(tmp_path: Path) -> None:
         Store(path)
 
 
-def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     """One sentence with the remedy, not a traceback."""
     path = tmp_path / "answers.sqlite"
-    path.write_bytes(b"this is no database, and long enough to be taken for one" * 100)
-    with pytest.raises(SettingsError, match=r"answers\.sqlite cannot be used \(file is not a database\): move it away"):
+    path.mkdir()
+    with pytest.raises(SettingsError, match=r"answers\.sqlite cannot be used \(.*\): move it away"):
         Store(path)
 
 
