@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 2
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_SEAL_BYTES = 4
+SEAL_BYTES = 4
+"""Length of the checksum behind each value."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
@@ -42,14 +43,14 @@ def is_damage(exc: sqlite3.Error) -> bool:
 
 def seal(key: str, value: bytes) -> bytes:
     """The value with a checksum over it and its key."""
-    return value + zlib.crc32(value, zlib.crc32(key.encode())).to_bytes(_SEAL_BYTES, "little")
+    return value + zlib.crc32(value, zlib.crc32(key.encode())).to_bytes(SEAL_BYTES, "little")
 
 
 def unseal(key: str, sealed: object) -> bytes | None:
     """The value, or None where it is not what was sealed under `key`."""
     if not isinstance(sealed, bytes):
         return None
-    value = sealed[:-_SEAL_BYTES]
+    value = sealed[:-SEAL_BYTES]
     return value if seal(key, value) == sealed else None
 
 
@@ -178,7 +179,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise SettingsError(f"{path} was written by a newer Pixfield (schema {version}, this one reads"
                             f" {SCHEMA_VERSION}): update Pixfield or start with another --state folder.")
     with connection:
-        if version == 1:  # had no days: 0, the oldest there is
+        if version == 1:  # had neither days (0 is the oldest there is) nor checksums
+            connection.create_function("seal", 2, seal)
             connection.execute("ALTER TABLE answers ADD COLUMN written_day INTEGER NOT NULL DEFAULT 0")
+            connection.executescript(_SCHEMA)
+            connection.execute("UPDATE answers SET ranking = seal(digest, ranking)")
+            connection.execute("UPDATE embeddings SET vector = seal(digest, vector)")
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -13,6 +13,7 @@ from typing import Any
 from server.errors import SettingsError
 from server.ranking import FULL_UP_TO, kept_ranks
 from server.store import Store
+from server.store_file import SEAL_BYTES, unseal
 
 _ROOTS = "roots "  # the names of root sets start so, the others are digests of model versions
 _BYTES_A_RANK = 4
@@ -41,6 +42,7 @@ class StoredFile:
         self.path = path
         Store(path).close()  # refuses a damaged or a newer file in its own words, and brings an older one up to date
         self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.create_function("is_sound", 2, lambda key, value: unseal(key, value) is not None)
 
     def close(self) -> None:
         """Close the file."""
@@ -101,10 +103,15 @@ class StoredFile:
                 yield f"SQLite: {said}"
         for name, length, count in self._rows("SELECT n.name, length(a.ranking), count(*) FROM answers a LEFT JOIN"
                                               " names n ON n.id = a.model GROUP BY a.model, length(a.ranking)"):
+            length -= SEAL_BYTES  # noqa: PLW2901 - what the model said is in front of the checksum
             if name is None:
                 yield f"{count:,} answers belong to no model version"
             elif not _is_plausible(length, classes.get(name)):
                 yield f"{count:,} answers of {name[:12]} have {length} bytes, which no ranking of that model has"
+        for table, column in (("answers", "ranking"), ("embeddings", "vector")):
+            ((count,),) = self._rows(f"SELECT count(*) FROM {table} WHERE NOT is_sound(digest, {column})")  # noqa: S608 - our own names
+            if count:
+                yield f"{count:,} {table} have another checksum than when they were written: they are computed again"
         for name, count in self._rows("SELECT n.name, count(*) FROM embeddings e LEFT JOIN names n ON n.id = e.model"
                                       " WHERE length(e.vector) % 2 OR n.name IS NULL GROUP BY e.model"):
             yield f"{count:,} embeddings of {(name or 'no model')[:12]} have a length no embedding has"
