@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {"paths.py": "compares file times, which are the wall clock's", "store_file.py": "names a file by the day",
-           "store.py": "notes the day of an answer", "listening.py": "waitress notes by it when a channel was last used",
+           "store.py": "notes the day of an answer", "listening.py": "waitress notes the last use by it",
            "logs.py": "a log says when", "url_fetch.py": "a URL's expiry outlives the process"}
 """File -> what it needs the wall clock for."""
 
