@@ -14,8 +14,8 @@ from server.service import Service
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
 
-THREADS = 64
-PLACES = 48
+THREADS = 144
+PLACES = 128
 """Requests that may wait for the model; the other threads stay free for health, metrics and models."""
 
 
