@@ -14,8 +14,8 @@ from server.service import Service
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
 
-THREADS = 144
-PLACES = 128
+THREADS = 64
+PLACES = 48
 """Requests that may wait for the model; the other threads stay free for health, metrics and models."""
 
 
