@@ -41,7 +41,8 @@ class Answer(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     """`python run.py demo [--once]`."""
-    parser = argparse.ArgumentParser(prog="run.py demo", description="TabPy, server, functions and pictures at once.")
+    parser = argparse.ArgumentParser(prog="run.py demo", usage="run.py demo [options]",
+                                     description="TabPy, server, functions and pictures at once.")
     parser.add_argument("--once", action="store_true", help="print the table, stop everything and exit")
     settings_sources.add_arguments(parser)
     arguments = parser.parse_args(argv)

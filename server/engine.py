@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DamagedModelError, GoldenMismatchError
-from models.golden import check_engine
+from models.golden import FULL_TOLERANCE, HALF_TOLERANCE, check_engine
 from models.registry import ModelVersion
 from server.errors import SettingsError
 from server.settings import Settings
@@ -22,8 +22,6 @@ from server.settings import Settings
 log = logging.getLogger(__name__)
 
 Outputs = dict[str, NDArray[np.float32]]
-_HALF_TOLERANCE = 2e-2
-_TOLERANCE = 1e-3
 
 
 class Engine(Protocol):
@@ -105,12 +103,12 @@ def open_engine(version: ModelVersion, settings: Settings) -> Engine:
     """
     if settings.engine == "onnx" or (settings.engine == "auto" and not has_gpu()):
         try:
-            return _checked(_open_onnx(version, settings), version, _TOLERANCE)
+            return _checked(_open_onnx(version, settings), version, FULL_TOLERANCE)
         except (FileNotFoundError, DamagedModelError, GoldenMismatchError) as exc:
             if settings.engine == "onnx":
                 raise SettingsError(f"--engine onnx: {exc}; start with --engine keras.") from exc
             log.warning("%s@%s: %s; Keras serves it", version.spec.name, version.spec.version, exc)
-    return _checked(_open_keras(version, settings), version, _HALF_TOLERANCE if settings.half else _TOLERANCE)
+    return _checked(_open_keras(version, settings), version, HALF_TOLERANCE if settings.half else FULL_TOLERANCE)
 
 
 def _open_onnx(version: ModelVersion, settings: Settings) -> Engine:

@@ -199,7 +199,8 @@ def check_port(host: str, port: int, flag: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """`python run.py serve`."""
-    parser = argparse.ArgumentParser(prog="run.py serve", description="Serve TabPy functions and the REST endpoint.")
+    parser = argparse.ArgumentParser(prog="run.py serve", usage="run.py serve [options]",
+                                     description="Serve TabPy functions and the REST endpoint.")
     settings_sources.add_arguments(parser)
     parser.add_argument("--show-settings", action="store_true", help="print each setting and where it comes from")
     try:
