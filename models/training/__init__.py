@@ -1,0 +1,1 @@
+"""From labelled arrays to a trained, calibrated, measured version: recipes, the loop, its checkpoints, the choice."""

@@ -1,0 +1,197 @@
+"""The training loop: a network builder and a part of the data enter, a trained network and its history leave.
+
+Backend-neutral: Keras's own `fit` gets prepared pieces of an epoch, one after the other, and the learning rate is set
+between them (a rate set inside `fit` is not seen by every backend). Every choice of chance comes from the seed and the
+epoch's number, so a training that goes on from a checkpoint sees the pictures it would have seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.augmentation import augment, smaller
+from models.training.checkpoint import Checkpoint
+from models.training.pace import Pace
+from models.training.part import Part
+from models.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+Build = Callable[[int], Any]
+"""Side in pixels -> a fresh network for pictures of that side, always with the same weights' shapes."""
+
+_PIECE_BATCHES = 16  # between two settings of the learning rate: its steps are finer than anybody can measure
+_PREDICT_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of the history: what the training saw, and how validation pictures fared after it."""
+
+    number: int
+    side: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    validation_accuracy: float | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class Training:
+    """A training under way: `run` does what is left of it.
+
+    Args:
+        build: makes the network; also asked for smaller sides, where the recipe has a small phase.
+        data: what is trained on, pixels at the full side.
+        recipe: how.
+        within_s: seconds it may take, checkpoints and validation included.
+        validation: looked at after each epoch, for the progress alone; nothing is chosen by it.
+        checkpoint: where each epoch is kept, and found again.
+        precision: the dtype policy of Keras to compute in; weights stay float32.
+        say: told about each epoch, with the seconds left.
+    """
+
+    build: Build
+    data: Part
+    recipe: Recipe
+    within_s: float = math.inf
+    validation: Part | None = None
+    checkpoint: Checkpoint | None = None
+    precision: str = "float32"
+    say: Callable[[Epoch, float], None] = lambda _epoch, _left: None
+    history: list[Epoch] = field(default_factory=list)
+    _model: Any = None
+    _side: int = 0
+    _pixels: NDArray[np.uint8] | None = None
+
+    def run(self) -> Any:
+        """The trained network at the full side in float32, without an optimizer."""
+        size = self.data.pixels.shape[1]
+        pace = Pace(self.recipe, size, self.within_s)
+        self._resume(pace)
+        while not pace.is_done:
+            started = time.monotonic()
+            self._at_side(pace.side)
+            step = pace.step()
+            loss, accuracy, rate = self._epoch(pace.epoch, pace.place, step)
+            seen = None if self.validation is None else self._validate()
+            side = pace.side
+            pace.advance(step, time.monotonic() - started)
+            epoch = Epoch(pace.epoch, side, rate, loss, accuracy, seen, time.monotonic() - started)
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the loss is {loss} in epoch {epoch.number}")
+            self.history.append(epoch)
+            if self.checkpoint is not None:
+                self.checkpoint.write(self._model, pace, self.history)
+            self.say(epoch, pace.left_s())
+        return self._finished(size)
+
+    def _resume(self, pace: Pace) -> None:
+        """Go on where the checkpoint ends, if there is one."""
+        if self.checkpoint is None or not self.checkpoint.exists:
+            return
+        self.history = self.checkpoint.read_pace(pace)
+        if self.history:
+            self._at_side(self.history[-1].side)
+            self.checkpoint.read_weights(self._model)
+
+    def _at_side(self, side: int) -> None:
+        """The network and the pictures at `side`; the weights go over, the optimizer's momentum starts afresh."""
+        import keras
+
+        if side == self._side:
+            return
+        weights = None if self._model is None else self._model.get_weights()
+        if self._model is None:
+            keras.utils.set_random_seed(self.recipe.seed)
+        self._model = compiled(with_precision(self.build, side, self.precision), self.recipe)
+        if weights is not None:
+            self._model.set_weights(weights)
+        self._pixels, self._side = smaller(self.data.pixels, side), side
+
+    def _epoch(self, number: int, place: float, step: float) -> tuple[float, float, float]:
+        """One pass over the data in random order; mean loss and accuracy of its pieces, and its last learning rate."""
+        random = np.random.default_rng((self.recipe.seed, number))
+        batch = min(self.recipe.batch_size, len(self.data))
+        pieces = list(_pieces(len(self.data), batch, random))
+        losses, accuracies, rate = [], [], 0.0
+        with ThreadPoolExecutor(1, "augment") as ahead:
+            upcoming = ahead.submit(self._prepare, pieces[0], random)
+            for position in range(len(pieces)):
+                inputs, truth = upcoming.result()
+                if position + 1 < len(pieces):
+                    upcoming = ahead.submit(self._prepare, pieces[position + 1], random)
+                rate = self.recipe.learning_rate(place + step * (position + 0.5) / len(pieces))
+                self._model.optimizer.learning_rate = rate
+                seen = self._model.fit(inputs, truth, batch_size=batch, epochs=1, shuffle=False, verbose=0).history
+                losses.append(seen["loss"][0])
+                accuracies.append(seen["accuracy"][0])
+        return float(np.mean(losses)), float(np.mean(accuracies)), rate
+
+    def _prepare(self, rows: NDArray[np.int64], random: np.random.Generator
+                 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        assert self._pixels is not None
+        pixels = augment(self._pixels[rows], self.recipe, random)
+        classes = self._model.output_shape[-1]
+        return pixels.astype(np.float32), np.eye(classes, dtype=np.float32)[self.data.classes[rows]]
+
+    def _validate(self) -> float:
+        assert self.validation is not None
+        pixels = smaller(self.validation.pixels, self._side)
+        answers = self._model.predict(pixels.astype(np.float32), batch_size=_PREDICT_BATCH, verbose=0)
+        return float((answers.argmax(axis=1) == self.validation.classes).mean())
+
+    def _finished(self, size: int) -> Any:
+        model = with_precision(self.build, size, "float32")
+        model.set_weights(self._model.get_weights())
+        return model
+
+
+def with_precision(build: Build, side: int, precision: str) -> Any:
+    """The network built under a dtype policy; what Keras builds elsewhere keeps its own."""
+    import keras
+
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(precision)
+    try:
+        return build(side)
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
+def compiled(model: Any, recipe: Recipe) -> Any:
+    """The network with its loss and its optimizer, its probabilities alone as output."""
+    import keras
+
+    trained = keras.Model(model.input, model.output["probabilities"])
+    optimizer = keras.optimizers.SGD(recipe.peak, momentum=recipe.momentum, nesterov=True,
+                                     weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    trained.compile(optimizer=optimizer, metrics=["accuracy"],
+                    loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+                    jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    return trained
+
+
+def predict(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities float32 (N, classes) before the temperature; the pictures become numbers a batch at a time."""
+    parts = [np.asarray(model.predict_on_batch(pixels[start:start + _PREDICT_BATCH].astype(np.float32))["probabilities"])
+             for start in range(0, len(pixels), _PREDICT_BATCH)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _pieces(rows: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """The rows in random order, in pieces of whole batches; what makes no whole batch waits for another epoch."""
+    order = random.permutation(rows)[:rows - rows % batch]
+    for start in range(0, len(order), batch * _PIECE_BATCHES):
+        yield order[start:start + batch * _PIECE_BATCHES]

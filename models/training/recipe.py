@@ -1,0 +1,46 @@
+"""How a network is trained: every number that was chosen, as one value that is stored with the model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_WARM_UP = 0.25  # the share of the cycle in which the learning rate rises
+_FIRST, _LAST = 1 / 25, 1 / 1000  # of its peak
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Momentum SGD over one cycle of the learning rate (Smith 2018, "A disciplined approach to neural network
+    hyper-parameters"), the first part of it on smaller pictures.
+
+    `peak` is the highest learning rate. `weight_decay` is decoupled from the gradient (Loshchilov and Hutter 2019): with
+    momentum m it acts as an L2 term of `weight_decay * (1 - m)`. `shift` is the share of the side by which pictures are
+    moved at most, `erase` the share of the side of a square that is blanked out (DeVries and Taylor 2017, "Cutout"),
+    `flip` mirrors half of them left to right. `small` is the share of the cycle that runs on pictures of `small_side`
+    of the side: a network that ends in an average takes any size, and half the side is a quarter of the work.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    peak: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 5e-3
+    label_smoothing: float = 0.05
+    shift: float = 1 / 8
+    flip: bool = False
+    erase: float = 0.0
+    small: float = 0.5
+    small_side: float = 0.625
+    seed: int = 1
+
+    def learning_rate(self, place: float) -> float:
+        """The learning rate at a place 0..1 of the cycle: up on a line, down on half a cosine."""
+        if place < _WARM_UP:
+            return self.peak * (_FIRST + (1 - _FIRST) * place / _WARM_UP)
+        falling = (min(place, 1.0) - _WARM_UP) / (1 - _WARM_UP)
+        return self.peak * (_LAST + (1 - _LAST) * (1 + math.cos(math.pi * falling)) / 2)
+
+    def side(self, size: int, place: float) -> int:
+        """The side in pixels that pictures of `size` have at a place of the cycle; even, so that halving is exact."""
+        return size if place >= self.small else min(size, max(8, 2 * round(size * self.small_side / 2)))
