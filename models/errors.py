@@ -4,6 +4,7 @@
     |-- SpecError              model.json says something that cannot be
     |-- UnknownModelError      a reference to which no usable version belongs
     |-- DamagedModelError      files that are not those that were written
+    |-- DataError              a source of training pictures that cannot be read or trained on
     `-- GoldenMismatchError    decoding or the engine computes something else than when the version was made
 """
 
@@ -28,3 +29,7 @@ class DamagedModelError(ModelError):
 
 class GoldenMismatchError(ModelError):
     """What is computed here is not what the version's maker computed; the text names decoding or the engine."""
+
+
+class DataError(ModelError):
+    """A source of training pictures that cannot be read, or not be trained on; the text names it and the remedy."""

@@ -112,7 +112,7 @@ def read_picture(
     mode, fit = "L" if channels == 1 else "RGB", RESIZE_POLICIES[resize]
     limits = limits or PictureLimits()
     try:
-        with Image.open(io.BytesIO(data), formats=_open_formats()) as image:
+        with Image.open(io.BytesIO(data), formats=open_formats()) as image:
             _check_size(image, limits)
             note = _note(image)
             _draft(image, size)
@@ -129,11 +129,11 @@ def read_picture(
     except MemoryError as exc:
         raise PictureError("too little memory to decode this image", is_final=False) from exc
     except Exception as exc:  # on broken files readers raise nearly every class (IndexError, SyntaxError, struct.error)
-        raise PictureError(_what_is_wrong(data)) from exc
+        raise PictureError(what_is_wrong(data)) from exc
     return Picture(pixels, note)
 
 
-def _what_is_wrong(data: bytes) -> str:
+def what_is_wrong(data: bytes) -> str:
     """Why bytes that no reader took are no picture, as far as they tell it themselves."""
     kind = unsupported_kind(data)
     if kind is not None:
@@ -144,7 +144,8 @@ def _what_is_wrong(data: bytes) -> str:
 
 
 @functools.cache
-def _open_formats() -> tuple[str, ...]:
+def open_formats() -> tuple[str, ...]:
+    """The formats of `_FORMATS` that this Pillow reads."""
     Image.init()  # Pillow registers most readers only on demand, and `open(formats=...)` does not ask for them
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 

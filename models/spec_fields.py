@@ -32,7 +32,7 @@ class Fields:
     def text(self, key: str) -> str:
         """Text that is not blank, without control characters."""
         value = self.value(key)
-        if not _is_plain_text(value):
+        if not is_plain_text(value):
             raise self.refusal(key, value, "text")
         return str(value)
 
@@ -42,7 +42,7 @@ class Fields:
         if not isinstance(values, list):
             raise self.refusal(key, values, "a list of texts")
         for index, value in enumerate(values):
-            if not _is_plain_text(value):
+            if not is_plain_text(value):
                 raise self.refusal(f"{key}[{index}]", value, "text")
         return tuple(values)
 
@@ -87,7 +87,7 @@ class Fields:
         return SpecError(f"{self.file}: {key} is {shown}; expected {wish}.")
 
 
-def _is_plain_text(value: object) -> bool:
+def is_plain_text(value: object) -> bool:
     """Not blank, no control characters, and no lone surrogates, which UTF-8 cannot carry to Tableau."""
     return isinstance(value, str) and bool(value.strip()) and not any(map(_is_unwritable, value))
 

@@ -1,0 +1,164 @@
+"""`load`: a source as its owner names it enters, `Labelled` arrays leave.
+
+    folder, file or keras:NAME -> listing -> preparation -> decoding -> conflicts -> Labelled
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.data.arrays import list_npz
+from models.data.class_names import confusable, in_order
+from models.data.conflicts import without_conflicts
+from models.data.decoding import Decoded, Preparation, Progress, decode
+from models.data.entries import Listing
+from models.data.folder import list_folder
+from models.data.labelled import Labelled, digest_of
+from models.data.probing import preparation
+from models.errors import DataError
+from models.picture import RESIZE_POLICIES
+
+MAX_PICTURES = 1_000_000
+"""More are refused: names, digests and labels alone would fill gigabytes."""
+
+MAX_MEMORY_MB = 8_000
+"""Pixels beyond this are not held in memory."""
+
+_FEWEST_CLASSES = 2
+_FEWEST_PICTURES = 2  # of a class: one to train on, one to be judged by
+_SHOWN = 10  # classes named in an error
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a caller may say about reading a source; None is decided from the data.
+
+    `image_column` and `label_column` name the columns of a table; `images` is a folder in which pictures of a table or
+    a labelling tool are looked for, beside that file's own.
+    """
+
+    image_column: str | None = None
+    label_column: str | None = None
+    images: Path | None = None
+    max_memory_mb: int = MAX_MEMORY_MB
+
+
+def load(
+    source: str, *, size: int | None = None, channels: int | None = None, resize: str = "squash-bilinear-v1",
+    wishes: Wishes | None = None, threads: int | None = None, progress: Progress | None = None,
+) -> Labelled:
+    """Every readable picture of `source`, prepared for training.
+
+    Args:
+        source: a folder, a file, or `keras:NAME`; see docs/training-data.md.
+        size: side of the square result in pixels; from the data without it.
+        channels: 3 for RGB, 1 for grey; from the data without it.
+        resize: a name in `models.picture.RESIZE_POLICIES`.
+        wishes: what else to say about the source.
+        threads: that decode; one a core without it.
+        progress: called with pictures done and pictures in all.
+
+    Raises:
+        DataError: the source cannot be read, or there is nothing in it to train on.
+    """
+    if resize not in RESIZE_POLICIES:
+        raise DataError(f"resize is {resize!r}; expected {' or '.join(RESIZE_POLICIES)}.")
+    wishes = wishes or Wishes()
+    listing = listed(source, wishes)
+    _check_count(listing)
+    how = preparation(listing.entries, size=size, channels=channels, resize=resize)
+    _check_memory(listing, how, wishes.max_memory_mb)
+    decoded = decode(listing.entries, how, threads=threads, progress=progress)
+    return _labelled(listing, decoded, how)
+
+
+def listed(source: str, wishes: Wishes) -> Listing:
+    """What is in a source, before any picture is opened; raises `DataError`."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return list_folder(path)
+    if not path.exists():
+        raise DataError(f"{source}: there is no such file or folder.")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{source}: expected a folder, or a file that ends in {', '.join(READERS)}.")
+    return reader(path, wishes)
+
+
+Reader = Callable[[Path, Wishes], Listing]
+
+READERS: dict[str, Reader] = {
+    ".npz": lambda path, wishes: list_npz(path, max_memory_mb=wishes.max_memory_mb),
+}
+"""Ending of a file -> what lists it."""
+
+
+def _check_count(listing: Listing) -> None:
+    count = len(listing.entries)
+    if count > MAX_PICTURES:
+        raise DataError(f"{listing.source}: has {count:,} pictures; at most {MAX_PICTURES:,} are read: take a part.")
+    if not count:
+        reasons = "; ".join(str(problem) for problem in listing.problems[:3])
+        raise DataError(f"{listing.source}: there is no labelled picture in it{f' ({reasons})' if reasons else ''}; "
+                        "expected a folder for each class with its pictures in it, or a table that names them.")
+
+
+def _check_memory(listing: Listing, how: Preparation, limit_mb: int) -> None:
+    needed_mb = len(listing.entries) * float(np.prod(how.shape)) / 1e6
+    if needed_mb > limit_mb:
+        raise DataError(f"{listing.source}: {len(listing.entries):,} pictures of {how.size}x{how.size}x{how.channels} "
+                        f"need {needed_mb:,.0f} MB; at most {limit_mb:,} MB are held in memory: ask for a smaller "
+                        "--size.")
+
+
+def _labelled(listing: Listing, decoded: Decoded, how: Preparation) -> Labelled:
+    """The arrays, with conflicts taken out and classes counted; raises `DataError`."""
+    if not decoded.kept:
+        first = decoded.problems[0]
+        raise DataError(f"{listing.source}: none of {len(listing.entries):,} pictures can be read; the first: {first}.")
+    entries = [listing.entries[row] for row in decoded.kept]
+    kept, conflicts = without_conflicts(entries, decoded.digests)
+    pixels = decoded.pixels
+    if len(kept) < len(entries):
+        for place, row in enumerate(kept):  # close up in place: a second array might not fit
+            pixels[place] = pixels[row]
+        pixels = pixels[: len(kept)]
+    entries, digests = [entries[row] for row in kept], tuple(decoded.digests[row] for row in kept)
+    labels = _labels(listing, [entry.label for entry in entries])
+    index = {label: place for place, label in enumerate(labels)}
+    has_parts = any(entry.part is not None for entry in entries)
+    lines = [f"{digest} {entry.part} {entry.label}" for digest, entry in zip(digests, entries, strict=True)]
+    return Labelled(
+        labels=labels,
+        classes=np.array([index[entry.label] for entry in entries], np.int64),
+        pixels=pixels,
+        names=tuple(entry.name for entry in entries),
+        digests=digests,
+        parts=np.array([entry.part or 0 for entry in entries], np.int8) if has_parts else None,
+        problems=(*listing.problems, *decoded.problems, *conflicts, *confusable(labels)),
+        source=listing.source,
+        resize=how.resize,
+        entries=tuple(entries),
+        digest=digest_of(labels, lines, str(how)),
+    )
+
+
+def _labels(listing: Listing, found: list[str]) -> tuple[str, ...]:
+    """The classes that have pictures, in the source's order or sorted; raises `DataError` for too few."""
+    used = set(found)
+    labels = tuple(label for label in listing.labels if label in used) if listing.labels else in_order(used)
+    if len(labels) < _FEWEST_CLASSES:
+        raise DataError(f"{listing.source}: has one class, {labels[0]!r}; expected at least two, each with pictures.")
+    counts = dict.fromkeys(labels, 0)
+    for label in found:
+        counts[label] += 1
+    few = [label for label, count in counts.items() if count < _FEWEST_PICTURES]
+    if few:
+        shown = ", ".join(map(repr, few[:_SHOWN])) + (f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else "")
+        raise DataError(f"{listing.source}: only one picture in {shown}; a class needs at least {_FEWEST_PICTURES}, "
+                        "one to train on and one to be judged by.")
+    return labels

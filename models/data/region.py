@@ -1,0 +1,80 @@
+"""A region cut out of a picture, as a picture file of its own.
+
+The cut is a PNG, so that training sees it by the same policy (`models.picture`) as serving would see that file.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+from PIL import ExifTags, Image, ImageOps
+
+from models.data.entries import Box, as_png
+from models.picture import PictureError, PictureLimits, open_formats, what_is_wrong
+
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations that exchange width and height."""
+
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+_ALPHA_MODES = frozenset({"PA", "RGBa", "La"})
+
+
+def cut(data: bytes, box: Box, limits: PictureLimits | None = None) -> bytes:
+    """The region of the picture in `data` as PNG bytes, upright; raises `PictureError` when there is no such region."""
+    image = _opened(data, limits)
+    if not _was_shown_as_stored(image, box):
+        image = ImageOps.exif_transpose(image)
+    piece = image.crop(_edges(image.size, box))
+    piece.info = dict(image.info)
+    return _plain_png(ImageOps.exif_transpose(piece) if "exif" in piece.info else piece)
+
+
+def whole(data: bytes, limits: PictureLimits | None = None) -> bytes:
+    """The picture in `data` as PNG bytes, upright; raises `PictureError`."""
+    return _plain_png(ImageOps.exif_transpose(_opened(data, limits)))
+
+
+def _opened(data: bytes, limits: PictureLimits | None) -> Image.Image:
+    most = (limits or PictureLimits()).max_pixels
+    try:
+        with Image.open(io.BytesIO(data), formats=open_formats()) as image:
+            if image.width * image.height > most:
+                raise PictureError(f"too many pixels: {image.width * image.height:,}, the limit is {most:,}")
+            image.load()
+            return image.copy()
+    except PictureError:
+        raise
+    except Exception as exc:  # on broken files readers raise nearly every class, as in models.picture
+        raise PictureError(what_is_wrong(data)) from exc
+
+
+def _was_shown_as_stored(image: Image.Image, box: Box) -> bool:
+    """True where the frame has the shape of the stored pixels and not of the upright picture.
+
+    Browsers before 2020 did not turn by EXIF, and labelling tools show what the browser shows.
+    """
+    if box.frame is None or image.getexif().get(ExifTags.Base.Orientation) not in _SIDEWAYS:
+        return False
+    shown, stored = box.frame[0] / box.frame[1], image.width / image.height
+    return abs(math.log(shown / stored)) < abs(math.log(shown * stored))
+
+
+def _edges(size: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
+    """Whole pixels that contain the region, inside the picture."""
+    width, height = size
+    across, down = (1.0, 1.0) if box.frame is None else (width / box.frame[0], height / box.frame[1])
+    left, top = max(0, math.floor(box.left * across)), max(0, math.floor(box.top * down))
+    right, bottom = min(width, math.ceil(box.right * across)), min(height, math.ceil(box.bottom * down))
+    if right <= left or bottom <= top:
+        raise PictureError("the region lies outside the picture")
+    return left, top, right, bottom
+
+
+def _plain_png(image: Image.Image) -> bytes:
+    """PNG bytes without metadata: colours in a mode that PNG has, transparency kept."""
+    if image.mode not in _PNG_MODES:
+        image = image.convert("RGBA" if image.mode in _ALPHA_MODES else "RGB")
+    transparency = image.info.get("transparency")
+    image.info = {} if transparency is None else {"transparency": transparency}
+    return as_png(image)
