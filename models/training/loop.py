@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ from models.training.part import Part
 from models.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
+
+class DivergedError(ArithmeticError):
+    """A training whose loss is no longer a number."""
+
 
 Build = Callable[[int], Any]
 """Side in pixels -> a fresh network for pictures of that side, always with the same weights' shapes."""
@@ -77,11 +81,15 @@ class Training:
     def run(self) -> Any:
         """The trained network at the full side in float32, without an optimizer."""
         size = self.data.pixels.shape[1]
+        if not _takes(self.build, size, self.recipe.side(size, 0.0)):
+            self.recipe = replace(self.recipe, small=0.0)
         pace = Pace(self.recipe, size, self.within_s)
         self._resume(pace)
         while not pace.is_done:
-            started = time.monotonic()
+            began = time.monotonic()
             self._at_side(pace.side)
+            started = time.monotonic()
+            pace.seconds += started - began
             step = pace.step()
             loss, accuracy, rate = self._epoch(pace.epoch, pace.place, step)
             seen = None if self.validation is None else self._validate()
@@ -89,7 +97,7 @@ class Training:
             pace.advance(step, time.monotonic() - started)
             epoch = Epoch(pace.epoch, side, rate, loss, accuracy, seen, time.monotonic() - started)
             if not math.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} in epoch {epoch.number}")
+                raise DivergedError(f"the loss is {loss} in epoch {epoch.number}")
             self.history.append(epoch)
             if self.checkpoint is not None:
                 self.checkpoint.write(self._model, pace, self.history)
@@ -98,7 +106,10 @@ class Training:
 
     def _resume(self, pace: Pace) -> None:
         """Go on where the checkpoint ends, if there is one."""
-        if self.checkpoint is None or not self.checkpoint.exists:
+        if self.checkpoint is None:
+            return
+        self.checkpoint.recover()
+        if not self.checkpoint.exists:
             return
         self.history = self.checkpoint.read_pace(pace)
         if self.history:
@@ -118,12 +129,23 @@ class Training:
         if weights is not None:
             self._model.set_weights(weights)
         self._pixels, self._side = smaller(self.data.pixels, side), side
+        self._compile()
+
+    def _compile(self) -> None:
+        """Do now what Keras does at the first step, which moves nothing at a learning rate of 0: an epoch that takes
+        long only because it is the first would be taken for what all of them cost."""
+        inputs, truth = self._prepare(np.arange(self._batch), np.random.default_rng(0))
+        self._model.optimizer.learning_rate = 0.0
+        self._model.fit(inputs, truth, batch_size=self._batch, epochs=1, verbose=0)
+
+    @property
+    def _batch(self) -> int:
+        return min(self.recipe.batch_size, len(self.data))
 
     def _epoch(self, number: int, place: float, step: float) -> tuple[float, float, float]:
         """One pass over the data in random order; mean loss and accuracy of its pieces, and its last learning rate."""
         random = np.random.default_rng((self.recipe.seed, number))
-        batch = min(self.recipe.batch_size, len(self.data))
-        pieces = list(_pieces(len(self.data), batch, random))
+        pieces = list(_pieces(len(self.data), self._batch, random))
         losses, accuracies, rate = [], [], 0.0
         with ThreadPoolExecutor(1, "augment") as ahead:
             upcoming = ahead.submit(self._prepare, pieces[0], random)
@@ -133,7 +155,7 @@ class Training:
                     upcoming = ahead.submit(self._prepare, pieces[position + 1], random)
                 rate = self.recipe.learning_rate(place + step * (position + 0.5) / len(pieces))
                 self._model.optimizer.learning_rate = rate
-                seen = self._model.fit(inputs, truth, batch_size=batch, epochs=1, shuffle=False, verbose=0).history
+                seen = self._model.fit(inputs, truth, batch_size=self._batch, epochs=1, shuffle=False, verbose=0).history
                 losses.append(seen["loss"][0])
                 accuracies.append(seen["accuracy"][0])
         return float(np.mean(losses)), float(np.mean(accuracies)), rate
@@ -157,6 +179,14 @@ class Training:
         return model
 
 
+def _takes(build: Build, size: int, side: int) -> bool:
+    """Whether the network has the same weights at another side: one with a dense layer behind its map has not."""
+    if side == size:
+        return True
+    return bool([tuple(weight.shape) for weight in build(size).weights] ==
+                [tuple(weight.shape) for weight in build(side).weights])
+
+
 def with_precision(build: Build, side: int, precision: str) -> Any:
     """The network built under a dtype policy; what Keras builds elsewhere keeps its own."""
     import keras
@@ -174,8 +204,11 @@ def compiled(model: Any, recipe: Recipe) -> Any:
     import keras
 
     trained = keras.Model(model.input, model.output["probabilities"])
-    optimizer = keras.optimizers.SGD(recipe.peak, momentum=recipe.momentum, nesterov=True,
-                                     weight_decay=recipe.weight_decay)
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(recipe.peak, momentum=recipe.momentum, nesterov=True,
+                                         weight_decay=recipe.weight_decay)
+    else:
+        optimizer = keras.optimizers.AdamW(recipe.peak, weight_decay=recipe.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     trained.compile(optimizer=optimizer, metrics=["accuracy"],
                     loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),

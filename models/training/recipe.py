@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 _WARM_UP = 0.25  # the share of the cycle in which the learning rate rises
 _FIRST, _LAST = 1 / 25, 1 / 1000  # of its peak
@@ -11,16 +13,18 @@ _FIRST, _LAST = 1 / 25, 1 / 1000  # of its peak
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Momentum SGD over one cycle of the learning rate (Smith 2018, "A disciplined approach to neural network
-    hyper-parameters"), the first part of it on smaller pictures.
+    """One cycle of the learning rate (Smith 2018, "A disciplined approach to neural network hyper-parameters"), the
+    first part of it on smaller pictures.
 
-    `peak` is the highest learning rate. `weight_decay` is decoupled from the gradient (Loshchilov and Hutter 2019): with
-    momentum m it acts as an L2 term of `weight_decay * (1 - m)`. `shift` is the share of the side by which pictures are
+    `optimizer` is "sgd" (with Nesterov's momentum), or "adamw" (Loshchilov and Hutter 2019) for networks without batch
+    normalization, which the rates of the former blow up. `peak` is the highest learning rate. `weight_decay` is
+    decoupled from the gradient: with momentum m it acts as an L2 term of `weight_decay * (1 - m)`. `shift` is the share of the side by which pictures are
     moved at most, `erase` the share of the side of a square that is blanked out (DeVries and Taylor 2017, "Cutout"),
     `flip` mirrors half of them left to right. `small` is the share of the cycle that runs on pictures of `small_side`
     of the side: a network that ends in an average takes any size, and half the side is a quarter of the work.
     """
 
+    optimizer: str = "sgd"
     epochs: int = 20
     batch_size: int = 128
     peak: float = 0.2
@@ -34,6 +38,18 @@ class Recipe:
     small_side: float = 0.625
     seed: int = 1
 
+    def suited(self, model: Any) -> Recipe:
+        """The recipe, or the same with AdamW and its usual numbers where the network has no batch normalization."""
+        import keras
+
+        if any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers(model)):
+            return self
+        return replace(self, optimizer="adamw", peak=1.5e-3, weight_decay=0.02)
+
+    def calmer(self) -> Recipe:
+        """A quarter of the learning rate, for a training that came apart."""
+        return replace(self, peak=self.peak / 4)
+
     def learning_rate(self, place: float) -> float:
         """The learning rate at a place 0..1 of the cycle: up on a line, down on half a cosine."""
         if place < _WARM_UP:
@@ -44,3 +60,11 @@ class Recipe:
     def side(self, size: int, place: float) -> int:
         """The side in pixels that pictures of `size` have at a place of the cycle; even, so that halving is exact."""
         return size if place >= self.small else min(size, max(8, 2 * round(size * self.small_side / 2)))
+
+
+def layers(model: Any) -> Iterator[Any]:
+    """Every layer, those of networks inside the network included."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from layers(layer)

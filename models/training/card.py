@@ -1,0 +1,42 @@
+"""What `model.json` says about how a version was made."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.training.material import Material
+    from models.training.order import Order
+    from models.training.train import Trained
+
+
+def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
+    """Data, choice, recipe, measured figures, command, time and machine: built-in types alone."""
+    import keras
+
+    from models.training.train import measure
+
+    choice, data = trained.choice, material.data
+    measured = {"validation": measure(trained.validation, material.validating.classes, trained.temperature),
+                "test": measure(trained.test, material.judging.classes, trained.temperature)}
+    return {
+        "title": f"{order.name}: {choice.architecture}, trained on {data.source}",
+        "accuracy": measured["test"]["accuracy"],
+        "measured": measured,
+        "data": {"source": data.source, "test": order.test or "a part of the source", "sha256": data.digest,
+                 "pictures": len(data), "trained_on": len(material.train), "classes": data.counts()},
+        "architecture": choice.architecture,
+        "why": choice.why,
+        "leaderboard": [dict(row) for row in choice.leaderboard],
+        "recipe": asdict(choice.recipe),
+        "precision": choice.precision,
+        "epochs": len(trained.history),
+        "training_s": round(sum(epoch.seconds for epoch in trained.history)),
+        "command": order.command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "keras": f"{keras.__version__}, {keras.backend.backend()}",
+    }

@@ -1,0 +1,84 @@
+"""Which network is trained, and how: named by the order, or chosen by the machine."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.architectures import table
+from models.training import auto, leaderboard
+from models.training.learning_curve import Curve
+from models.training.material import Material
+from models.training.order import Order
+from models.training.precision import faster
+from models.training.recipe import Recipe
+
+_MOST_EPOCHS = 100  # a small data set is not gone through more often than this, whatever the budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A network and a recipe; `why` explains them, `leaderboard` is what they were chosen from."""
+
+    architecture: str
+    build: Callable[[int], Any] = field(compare=False)
+    recipe: Recipe
+    precision: str
+    why: str
+    leaderboard: tuple[Mapping[str, Any], ...] = ()
+    curve: Curve | None = None
+
+
+def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[str], None]) -> Choice:
+    """The choice for an order, to be trained until `ends_at` (time.monotonic())."""
+    recipe = Recipe(epochs=_MOST_EPOCHS, flip=bool(order.flip), seed=order.seed, batch_size=_batch(len(material.train)))
+    if order.architecture == "auto":
+        return _by_machine(order, material, recipe, ends_at=ends_at, say=say)
+    build = builder(order.architecture, material)
+    recipe = recipe.suited(build(material.data.size))
+    precision, seconds = faster(build, material.data.size, material.data.channels, recipe)
+    say(f"{order.architecture} in {precision}: {1 / seconds:,.0f} pictures a second at {material.data.size} px")
+    return Choice(architecture=order.architecture, build=build, recipe=recipe, precision=precision,
+                  why="named by the command")
+
+
+def _by_machine(order: Order, material: Material, recipe: Recipe, *, ends_at: float, say: Callable[[str], None]
+                ) -> Choice:
+    found = auto.find(functools.partial(builder, material=material), material.training, material.validating, recipe,
+                      budget_s=ends_at - time.monotonic(), may_flip=order.flip is None and _may_mirror(material.data.labels),
+                      say=say)
+    rows = tuple(row.as_dict() for row in found.rows)
+    say(leaderboard.as_text(sorted(rows, key=lambda row: row["accuracy"])))
+    say(found.why)
+    if found.curve is not None:
+        say(found.curve.sentence(len(material.train)))
+    return Choice(architecture=found.candidate.architecture, build=found.candidate.build, recipe=found.recipe,
+                  precision=found.candidate.precision, why=found.why, leaderboard=rows, curve=found.curve)
+
+
+def _may_mirror(labels: tuple[str, ...]) -> bool:
+    """Not where the classes are letters or digits: a mirrored 2 is no 2. Elsewhere trying tells."""
+    return not all(len(label) == 1 for label in labels)
+
+
+def _batch(pictures: int) -> int:
+    """128 as in the papers, less where an epoch would have few steps: fifty of them, or batches of 16."""
+    return min(128, max(16, pictures // 50))
+
+
+def builder(architecture: str, material: Material) -> Callable[[int], Any]:
+    """What builds that network for this data, by side."""
+    return functools.partial(_build, architecture, material.data.channels, len(material.data.labels))
+
+
+def _build(architecture: str, channels: int, classes: int, size: int) -> Any:
+    options = {"patch": _patch(size)} if architecture == "residual" else {}
+    return table.build(architecture, size=size, channels=channels, classes=classes, **options)
+
+
+def _patch(size: int) -> int:
+    """The largest divisor of the side, up to 16, that leaves a map of 7 places or more; 1 where there is none."""
+    return max(patch for patch in range(1, 17) if size % patch == 0 and (size // patch >= 7 or patch == 1))

@@ -1,0 +1,113 @@
+"""`run.py train`: one command from labelled pictures to a served version.
+
+Status 0 when done, 1 when it cannot be done, 2 when the arguments make no sense, 130 after Ctrl-C; always one sentence,
+never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from models.data.loading import Wishes
+from models.errors import ModelError
+from models.names import name_fault
+from models.training.order import Order, seconds_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = "run.py train"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage lines."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says and return the exit status."""
+    started = time.monotonic()
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        order = _order(words)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on itself
+        from models.training.train import train
+
+        version = train(order, say=_say, started=started)
+    except SystemExit as exc:  # argparse ends the process; a caller of main wants the status
+        return int(exc.code or 0)
+    except ModelError as exc:
+        sys.stderr.write(f"{PROGRAM}: {exc}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{PROGRAM}: stopped; the same command with --resume goes on from the last epoch.\n")
+        return 130
+    _say(f"{version.reference} is in {version.folder} after {(time.monotonic() - started) / 60:.1f} minutes; a running"
+         " server takes it up by itself.")
+    return 0
+
+
+def _order(words: list[str]) -> Order:
+    arguments = _parser().parse_args(words)
+    wishes = Wishes(image_column=arguments.image_column, label_column=arguments.label_column,
+                    images=arguments.pictures)
+    return Order(
+        source=arguments.source, name=arguments.name, store=arguments.store, work=arguments.work, wishes=wishes,
+        budget_s=seconds_of(arguments.budget), architecture=arguments.architecture, size=arguments.size,
+        weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
+        flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROGRAM, description="Train a model on labelled pictures, in a time that is kept.")
+    parser.add_argument("source", metavar="SOURCE", help="a folder of class folders, a table, a labelling tool's"
+                        " export, an .npz, or keras:NAME; see docs/training-data.md")
+    parser.add_argument("--name", required=True, type=_name, help="what the model is called; its next version is made")
+    parser.add_argument("--budget", default="30m", metavar="TIME", help="such as 90s, 30m, 2h (default: 30m)")
+    parser.add_argument("--architecture", default="auto", metavar="NAME", help="auto, or a network of"
+                        " docs/architectures.md (default: auto)")
+    parser.add_argument("--size", type=int, metavar="N", help="side of the pictures in pixels (default: by the data)")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of a network of keras.applications to"
+                        " start from")
+    parser.add_argument("--test", metavar="SOURCE", help="pictures of their own that judge (default: a tenth of SOURCE)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last epoch of a training that was stopped")
+    parser.add_argument("--flip", choices=("auto", "yes", "no"), default="auto", help="whether a mirrored picture is"
+                        " of the same class (default: auto)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, another split and another start")
+    parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
+    parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="where pictures that a table names are looked for")
+    parser.add_argument("--store", type=Path, default=ROOT / "models" / "store", metavar="DIR",
+                        help="the folder of model versions (default: models/store)")
+    parser.add_argument("--work", type=Path, default=ROOT / "state" / "training", metavar="DIR",
+                        help="the folder of unfinished trainings (default: state/training)")
+    return parser
+
+
+def _name(text: str) -> str:
+    fault = name_fault(text)
+    if fault:
+        raise argparse.ArgumentTypeError(f"{text!r} {fault}")
+    return text
+
+
+def _shown(words: Sequence[str]) -> str:
+    """The command for the card: paths by their last part, since others have them elsewhere."""
+    return f"{PROGRAM} " + shlex.join(Path(word).name if "/" in word or "\\" in word else word for word in words)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

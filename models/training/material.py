@@ -1,0 +1,101 @@
+"""A source of labelled pictures, read and dealt into what is trained on, what calibrates, and what judges."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.entries import Problem
+from models.data.labelled import Labelled
+from models.data.loading import load
+from models.data.splitting import split
+from models.errors import DataError
+from models.training.order import Order
+from models.training.part import Part
+
+log = logging.getLogger(__name__)
+
+Rows = NDArray[np.int64]
+
+_SHARE = 0.1  # of the pictures for validation, and for the test where there is no part or source for it
+_ENOUGH = 5000  # pictures tell a temperature and an accuracy to half a per cent; more would be lost for training
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """The data and its rows in each part; `judge` is the data that `test` are rows of, `data` itself or another source.
+    """
+
+    data: Labelled
+    train: Rows
+    validation: Rows
+    judge: Labelled
+    test: Rows
+    notes: tuple[str, ...]
+
+    @property
+    def training(self) -> Part:
+        """What networks are trained on."""
+        return part(self.data, self.train)
+
+    @property
+    def validating(self) -> Part:
+        """What chooses and calibrates."""
+        return part(self.data, self.validation)
+
+    @property
+    def judging(self) -> Part:
+        """What is looked at once, at the end."""
+        return part(self.judge, self.test)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was odd about the pictures."""
+        return self.data.problems if self.judge is self.data else (*self.data.problems, *self.judge.problems)
+
+
+def part(data: Labelled, rows: Rows) -> Part:
+    """Those rows of the data as arrays."""
+    return Part(data.pixels[rows], data.classes[rows])
+
+
+def gather(order: Order, *, say: Callable[[str], None]) -> Material:
+    """Read what `order` names and deal it; raises `DataError` for what cannot be trained on."""
+    data = load(order.source, size=order.size, wishes=order.wishes)
+    say(data.summary())
+    count = len(data) if data.parts is None else int((data.parts == 0).sum())
+    share = min(_SHARE, _ENOUGH / count)
+    if order.test is None:
+        dealt = split(data, seed=order.seed, validation=share, test=_SHARE)
+        material = Material(data, dealt.train, dealt.validation, data, dealt.test, dealt.notes)
+    else:
+        material = _with_judge(order, data, share)
+    if not len(material.validation) or not len(material.test):
+        raise DataError(f"{order.source}: too few pictures for a validation and a test part; add pictures to the"
+                        " classes that have fewest.")
+    for note in material.notes:
+        say(note)
+    return material
+
+
+def _with_judge(order: Order, data: Labelled, share: float) -> Material:
+    """The test part is a source of its own; pictures that are in it are not trained on."""
+    judge = load(order.test or "", size=data.size, channels=data.channels, wishes=order.wishes)
+    unknown = sorted(set(judge.labels) - set(data.labels))
+    if unknown:
+        raise DataError(f"{order.test}: has the class {unknown[0]!r}, which {order.source} does not have; expected the"
+                        " same classes.")
+    places = np.array([data.labels.index(label) for label in judge.labels], np.int64)
+    judge = replace(judge, labels=data.labels, classes=places[judge.classes])
+    dealt = split(data, seed=order.seed, validation=share, test=0.0)
+    known = set(judge.digests)
+    kept = [np.array([row for row in rows if data.digests[row] not in known], np.int64)
+            for rows in (dealt.train, dealt.validation)]
+    left_out = len(dealt.train) + len(dealt.validation) - len(kept[0]) - len(kept[1])
+    notes = (*dealt.notes, f"{left_out:,} pictures are left out because they are in {order.test}") if left_out \
+        else dealt.notes
+    return Material(data, kept[0], kept[1], judge, np.arange(len(judge)), notes)

@@ -1,0 +1,180 @@
+"""The sentence that reads as a training: an order in, a served version out.
+
+    order -> material -> choice -> training -> temperature -> test, once -> version folder
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.adding import next_version
+from models.calibration import calibrate, expected_calibration_error, fit_temperature, negative_log_likelihood
+from models.errors import ModelError
+from models.export import export_version
+from models.spec import ModelSpec
+from models.training.card import about
+from models.training.choice import Choice, builder, choose
+from models.training.loop import DivergedError, Epoch, Training, predict
+from models.training.material import Material, gather
+from models.training.order import Order
+from models.training.unfinished import Unfinished
+from models.version import ModelVersion
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+_GOLDEN = 10
+_FINISH_SHARE, _FINISH_MOST_S = 0.08, 90.0  # of the budget, for measuring, the export and the reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained network and what became of it: `validation` and `test` are probabilities before the temperature."""
+
+    model: Any
+    choice: Choice
+    history: list[Epoch]
+    temperature: float
+    validation: NDArray[np.float32]
+    test: NDArray[np.float32]
+    seconds: float
+
+
+def train(order: Order, *, say: Say, started: float) -> ModelVersion:
+    """Train what `order` asks for and write it as the model's next version.
+
+    Args:
+        order: the source, the name, the budget.
+        say: told what happens, a line at a time.
+        started: time.monotonic() when the budget began to run.
+
+    Raises:
+        ModelError: the source, the architecture or the checkpoint cannot be used; says why.
+    """
+    material = gather(order, say=say)
+    unfinished = Unfinished(order.work / order.name, _key(order, material))
+    reserve_s = min(_FINISH_MOST_S, _FINISH_SHARE * order.budget_s)
+    choice, spent_s = _chosen(order, material, unfinished, ends_at=started + order.budget_s - reserve_s, say=say,
+                              started=started)
+    model, choice, history = _train(choice, material, unfinished, within_s=order.budget_s - reserve_s - spent_s, say=say)
+    trained = finish(model, choice, history, material, started=started, say=say)
+    version = write(order, material, trained)
+    unfinished.remove()
+    return version
+
+
+def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at: float, started: float, say: Say
+            ) -> tuple[Choice, float]:
+    """The choice, made now or found again, and the seconds of the budget that are gone when the training begins."""
+    kept = unfinished.read() if order.is_resumed else None
+    if kept is not None:
+        fields, spent_s = kept
+        say(f"going on with {fields['architecture']}")
+        return Choice(build=builder(fields["architecture"], material), **fields), spent_s
+    if order.is_resumed:
+        say("there is nothing to go on from: beginning anew")
+    unfinished.remove()
+    choice = choose(order, material, ends_at=ends_at, say=say)
+    spent_s = time.monotonic() - started
+    unfinished.write(choice, spent_s)
+    return choice, spent_s
+
+
+def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, say: Say
+           ) -> tuple[Any, Choice, list[Epoch]]:
+    """The trained network; a training that comes apart begins again, calmer, in the time that is left."""
+    ends_at = time.monotonic() + within_s
+    for attempts_left in (2, 1, 0):
+        training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
+                            within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision,
+                            say=lambda epoch, left: say(_line(epoch, left)))
+        try:
+            return training.run(), choice, training.history
+        except DivergedError as exc:
+            if not attempts_left:
+                raise ModelError(f"{choice.architecture} cannot be trained on these pictures: {exc} at a learning rate"
+                                 f" of {choice.recipe.peak:g}; choose another --architecture.") from exc
+            within_s, choice = ends_at - time.monotonic(), replace(choice, recipe=choice.recipe.calmer())
+            say(f"the training came apart ({exc}): beginning again with a learning rate of {choice.recipe.peak:g}")
+            unfinished.checkpoint().remove()
+            unfinished.write(choice, 0.0)
+    raise AssertionError
+
+
+def finish(model: Any, choice: Choice, history: list[Epoch], material: Material, *, started: float, say: Say) -> Trained:
+    """Fit the temperature on validation pictures, then look at the test pictures, once."""
+    validation = predict(model, material.validating.pixels)
+    temperature = round(fit_temperature(validation, material.validating.classes), 5)
+    test = predict(model, material.judging.pixels)
+    measured = measure(test, material.judging.classes, temperature)
+    say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}, expected calibration error"
+        f" {measured['calibration_error']:.4f} (before the temperature {measured['calibration_error_before']:.4f})")
+    return Trained(model, choice, history, temperature, validation, test, time.monotonic() - started)
+
+
+def write(order: Order, material: Material, trained: Trained) -> ModelVersion:
+    """The version folder."""
+    data = material.data
+    spec = ModelSpec(name=order.name, version=next_version(order.store / order.name), labels=data.labels,
+                     input_size=data.size, channels=data.channels, resize=data.resize,
+                     temperature=trained.temperature, outputs={}, files={}, about=about(order, material, trained))
+    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store)
+
+
+def measure(probabilities: NDArray[np.float32], classes: NDArray[np.int64], temperature: float) -> dict[str, Any]:
+    """What the card says of a part: counts, accuracy, log-loss and calibration before and after the temperature."""
+    calibrated = calibrate(probabilities, temperature)
+    return {
+        "pictures": len(classes),
+        "accuracy": round(float((probabilities.argmax(axis=1) == classes).mean()), 5),
+        "log_loss": round(negative_log_likelihood(calibrated, classes), 5),
+        "calibration_error": round(expected_calibration_error(calibrated, classes), 5),
+        "calibration_error_before": round(expected_calibration_error(probabilities, classes), 5),
+    }
+
+
+def golden(material: Material, validation: NDArray[np.float32]) -> dict[str, bytes]:
+    """PNG files of validation pictures as the network sees them, of as many classes as there are, the clearest of each:
+    a tie would fail on another machine for no reason."""
+    part = material.validating
+    ranked = np.sort(validation, axis=1)
+    margins = ranked[:, -1] - ranked[:, -2]
+    by_class = [[int(row) for row in np.argsort(-margins, kind="stable") if part.classes[row] == label]
+                for label in range(len(material.data.labels))]
+    turns = [rows[turn] for turn in range(max(map(len, by_class))) for rows in by_class if turn < len(rows)]
+    return {f"picture-{number:02d}.png": png(part.pixels[row]) for number, row in enumerate(turns[:_GOLDEN])}
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """uint8 (S, S, C) as a PNG file."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _key(order: Order, material: Material) -> str:
+    """What an unfinished training must agree with to be gone on with."""
+    content = {"data": material.data.digest, "judge": material.judge.digest, "seed": order.seed, "flip": order.flip,
+               "architecture": order.architecture, "size": material.data.size, "weights": str(order.weights or "")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _line(epoch: Epoch, left_s: float) -> str:
+    seen = "" if epoch.validation_accuracy is None else f", validation {epoch.validation_accuracy:.2%}"
+    return (f"epoch {epoch.number}: {epoch.side} px, loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}{seen},"
+            f" {epoch.seconds:.0f} s, about {left_s / 60:.1f} min left")
+
