@@ -1,4 +1,4 @@
-"""Training pictures from training pictures: moved, mirrored, partly blanked. Whole batches at once, uint8 in and out."""
+"""Training pictures from training pictures: moved, mirrored, partly blanked; whole batches, uint8 in and out."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
     measured = {"validation": measure(trained.validation, material.validating.classes, trained.temperature),
                 "test": measure(trained.test, material.judging.classes, trained.temperature)}
     return {
-        "title": f"{order.name}: {choice.architecture}, trained on {data.source}",
+        "title": f"{order.name}: {choice.architecture}, trained on {_last(data.source)}",
         "accuracy": measured["test"]["accuracy"],
         "measured": measured,
-        "data": {"source": data.source, "test": order.test or "a part of the source", "sha256": data.digest,
+        "data": {"source": _last(data.source), "test": _last(order.test or "a part of the source"), "sha256": data.digest,
                  "pictures": len(data), "trained_on": len(material.train), "classes": data.counts()},
         "architecture": choice.architecture,
         "why": choice.why,
         "leaderboard": [dict(row) for row in choice.leaderboard],
+        "learning_curve": None if choice.curve is None else asdict(choice.curve),
         "recipe": asdict(choice.recipe),
         "precision": choice.precision,
         "epochs": len(trained.history),
@@ -40,3 +42,8 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "keras": f"{keras.__version__}, {keras.backend.backend()}",
     }
+
+
+def _last(source: str) -> str:
+    """The name of a file or folder without where it lies here: others have it elsewhere."""
+    return PurePath(source).name

@@ -37,9 +37,7 @@ class Checkpoint:
         new, old = self.folder.with_name(self.folder.name + ".new"), self.folder.with_name(self.folder.name + ".old")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        arrays = {f"w{number}": value for number, value in enumerate(model.get_weights())}
-        arrays |= {f"o{number}": np.asarray(variable) for number, variable in enumerate(model.optimizer.variables)}
-        np.savez(new / _ARRAYS, **arrays)
+        np.savez(new / _ARRAYS, **{f"v{number}": np.asarray(value) for number, value in enumerate(_variables(model))})
         state = {"key": self.key, "epoch": pace.epoch, "place": pace.place, "seconds": pace.seconds,
                  "costs": {str(side): cost for side, cost in pace.costs.items()},
                  "history": [asdict(epoch) for epoch in history]}
@@ -75,13 +73,16 @@ class Checkpoint:
         """Give `model` and its optimizer the kept values; raises `ModelError` where they do not fit."""
         try:
             with np.load(self.folder / _ARRAYS, allow_pickle=False) as arrays:
-                model.set_weights([arrays[f"w{number}"] for number in range(len(model.get_weights()))])
-                model.optimizer.build(model.trainable_variables)
-                for number, variable in enumerate(model.optimizer.variables):
-                    variable.assign(arrays[f"o{number}"])
+                for number, variable in enumerate(_variables(model)):
+                    variable.assign(arrays[f"v{number}"])
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:
             raise ModelError(f"{self.folder} is damaged ({exc}): start without --resume, which begins anew.") from exc
 
     def remove(self) -> None:
         """It is no longer needed."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _variables(model: Any) -> list[Any]:
+    """All that a step changes: weights, statistics, the optimizer's memory, and where dropout's chance stands."""
+    return [*model.variables, *model.optimizer.variables]

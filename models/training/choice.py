@@ -47,9 +47,9 @@ def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[s
 
 def _by_machine(order: Order, material: Material, recipe: Recipe, *, ends_at: float, say: Callable[[str], None]
                 ) -> Choice:
+    may_flip = order.flip is None and _may_mirror(material.data.labels)
     found = auto.find(functools.partial(builder, material=material), material.training, material.validating, recipe,
-                      budget_s=ends_at - time.monotonic(), may_flip=order.flip is None and _may_mirror(material.data.labels),
-                      say=say)
+                      budget_s=ends_at - time.monotonic(), may_flip=may_flip, say=say)
     rows = tuple(row.as_dict() for row in found.rows)
     say(leaderboard.as_text(sorted(rows, key=lambda row: row["accuracy"])))
     say(found.why)

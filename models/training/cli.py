@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from models.architectures import table
 from models.data.loading import Wishes
 from models.errors import ModelError
 from models.names import name_fault
@@ -56,13 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _order(words: list[str]) -> Order:
     arguments = _parser().parse_args(words)
+    if arguments.architecture != "auto":
+        table.find(arguments.architecture)
     wishes = Wishes(image_column=arguments.image_column, label_column=arguments.label_column,
                     images=arguments.pictures)
     return Order(
         source=arguments.source, name=arguments.name, store=arguments.store, work=arguments.work, wishes=wishes,
         budget_s=seconds_of(arguments.budget), architecture=arguments.architecture, size=arguments.size,
         weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
-        flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
+        labels=arguments.labels, flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
     )
 
 
@@ -77,11 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, metavar="N", help="side of the pictures in pixels (default: by the data)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of a network of keras.applications to"
                         " start from")
-    parser.add_argument("--test", metavar="SOURCE", help="pictures of their own that judge (default: a tenth of SOURCE)")
-    parser.add_argument("--resume", action="store_true", help="go on from the last epoch of a training that was stopped")
+    parser.add_argument("--test", metavar="SOURCE", help="pictures of their own that judge (default: a tenth of"
+                        " SOURCE)")
+    parser.add_argument("--labels", metavar="FILE|A,B,C", help="what the classes are called, in the source's order")
+    parser.add_argument("--resume", action="store_true", help="go on from the last epoch of a stopped training")
     parser.add_argument("--flip", choices=("auto", "yes", "no"), default="auto", help="whether a mirrored picture is"
                         " of the same class (default: auto)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, another split and another start")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed is another split and start")
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
     parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where pictures that a table names are looked for")

@@ -30,7 +30,7 @@ class Curve:
 
     def error_at(self, pictures: int) -> float:
         """The error rate that the line has there, 0..1."""
-        return min(1.0, self.scale * pictures ** -self.exponent)
+        return float(min(1.0, self.scale * pictures ** -self.exponent))
 
     def sentence(self, pictures: int) -> str:
         """What twice as many labelled pictures as `pictures` would bring, by this line."""

@@ -22,7 +22,7 @@ from models.training.augmentation import augment, smaller
 from models.training.checkpoint import Checkpoint
 from models.training.pace import Pace
 from models.training.part import Part
-from models.training.recipe import Recipe
+from models.training.recipe import Recipe, layers
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ Build = Callable[[int], Any]
 
 _PIECE_BATCHES = 16  # between two settings of the learning rate: its steps are finer than anybody can measure
 _PREDICT_BATCH = 256
+_BATCH_NORM_MOMENTUM = 0.9
+"""Keras's 0.99 follows trainings of many thousand steps; after two hundred its statistics are still those of the start,
+and the network answers nonsense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Training:
     history: list[Epoch] = field(default_factory=list)
     _model: Any = None
     _side: int = 0
-    _pixels: NDArray[np.uint8] | None = None
+    _pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
 
     def run(self) -> Any:
         """The trained network at the full side in float32, without an optimizer."""
@@ -92,7 +95,7 @@ class Training:
             pace.seconds += started - began
             step = pace.step()
             loss, accuracy, rate = self._epoch(pace.epoch, pace.place, step)
-            seen = None if self.validation is None else self._validate()
+            seen = None if self.validation is None else self._validate(self.validation)
             side = pace.side
             pace.advance(step, time.monotonic() - started)
             epoch = Epoch(pace.epoch, side, rate, loss, accuracy, seen, time.monotonic() - started)
@@ -155,23 +158,21 @@ class Training:
                     upcoming = ahead.submit(self._prepare, pieces[position + 1], random)
                 rate = self.recipe.learning_rate(place + step * (position + 0.5) / len(pieces))
                 self._model.optimizer.learning_rate = rate
-                seen = self._model.fit(inputs, truth, batch_size=self._batch, epochs=1, shuffle=False, verbose=0).history
+                seen = self._model.fit(inputs, truth, batch_size=self._batch, shuffle=False, verbose=0).history
                 losses.append(seen["loss"][0])
                 accuracies.append(seen["accuracy"][0])
         return float(np.mean(losses)), float(np.mean(accuracies)), rate
 
     def _prepare(self, rows: NDArray[np.int64], random: np.random.Generator
                  ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        assert self._pixels is not None
         pixels = augment(self._pixels[rows], self.recipe, random)
         classes = self._model.output_shape[-1]
         return pixels.astype(np.float32), np.eye(classes, dtype=np.float32)[self.data.classes[rows]]
 
-    def _validate(self) -> float:
-        assert self.validation is not None
-        pixels = smaller(self.validation.pixels, self._side)
+    def _validate(self, part: Part) -> float:
+        pixels = smaller(part.pixels, self._side)
         answers = self._model.predict(pixels.astype(np.float32), batch_size=_PREDICT_BATCH, verbose=0)
-        return float((answers.argmax(axis=1) == self.validation.classes).mean())
+        return float((answers.argmax(axis=1) == part.classes).mean())
 
     def _finished(self, size: int) -> Any:
         model = with_precision(self.build, size, "float32")
@@ -204,6 +205,9 @@ def compiled(model: Any, recipe: Recipe) -> Any:
     import keras
 
     trained = keras.Model(model.input, model.output["probabilities"])
+    for layer in layers(trained):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, _BATCH_NORM_MOMENTUM)
     if recipe.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(recipe.peak, momentum=recipe.momentum, nesterov=True,
                                          weight_decay=recipe.weight_decay)
@@ -218,8 +222,8 @@ def compiled(model: Any, recipe: Recipe) -> Any:
 
 def predict(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Probabilities float32 (N, classes) before the temperature; the pictures become numbers a batch at a time."""
-    parts = [np.asarray(model.predict_on_batch(pixels[start:start + _PREDICT_BATCH].astype(np.float32))["probabilities"])
-             for start in range(0, len(pixels), _PREDICT_BATCH)]
+    batches = (pixels[start:start + _PREDICT_BATCH] for start in range(0, len(pixels), _PREDICT_BATCH))
+    parts = [np.asarray(model.predict_on_batch(batch.astype(np.float32))["probabilities"]) for batch in batches]
     return np.concatenate(parts).astype(np.float32)
 
 

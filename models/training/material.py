@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.adding import read_labels
 from models.data.entries import Problem
 from models.data.labelled import Labelled
 from models.data.loading import load
@@ -65,7 +67,7 @@ def part(data: Labelled, rows: Rows) -> Part:
 
 def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     """Read what `order` names and deal it; raises `DataError` for what cannot be trained on."""
-    data = load(order.source, size=order.size, wishes=order.wishes)
+    data = _named(load(order.source, size=order.size, wishes=order.wishes), order.labels)
     say(data.summary())
     count = len(data) if data.parts is None else int((data.parts == 0).sum())
     share = min(_SHARE, _ENOUGH / count)
@@ -82,9 +84,21 @@ def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     return material
 
 
+def _named(data: Labelled, labels: str | None) -> Labelled:
+    """The data with its classes called as asked; raises `DataError` for another number of names."""
+    if labels is None:
+        return data
+    path = Path(labels)
+    names = read_labels(path) if path.is_file() else tuple(name.strip() for name in labels.split(","))
+    if len(names) != len(data.labels) or len(set(names)) < len(names) or not all(names):
+        raise DataError(f"--labels names {len(names)} classes, {data.source} has {len(data.labels)}"
+                        f" ({', '.join(data.labels[:10])}); expected one name for each, in that order.")
+    return replace(data, labels=names)
+
+
 def _with_judge(order: Order, data: Labelled, share: float) -> Material:
     """The test part is a source of its own; pictures that are in it are not trained on."""
-    judge = load(order.test or "", size=data.size, channels=data.channels, wishes=order.wishes)
+    judge = _named(load(order.test or "", size=data.size, channels=data.channels, wishes=order.wishes), order.labels)
     unknown = sorted(set(judge.labels) - set(data.labels))
     if unknown:
         raise DataError(f"{order.test}: has the class {unknown[0]!r}, which {order.source} does not have; expected the"

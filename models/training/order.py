@@ -19,7 +19,8 @@ LEAST_S = 30.0
 class Order:
     """One `run.py train`: where the pictures are, what the model is called, and what it may cost.
 
-    `test` is a source of its own that judges in place of a part of `source`. `flip` is None where the data decides.
+    `test` is a source of its own that judges in place of a part of `source`. `labels` are the classes' names in the
+    order that the source has them, as `a,b,c` or a file with one a line. `flip` is None where the data decides.
     `work` is the folder of checkpoints.
     """
 
@@ -32,6 +33,7 @@ class Order:
     size: int | None = None
     weights: Path | None = None
     test: str | None = None
+    labels: str | None = None
     flip: bool | None = None
     seed: int = 1
     is_resumed: bool = False

@@ -18,10 +18,11 @@ class Recipe:
 
     `optimizer` is "sgd" (with Nesterov's momentum), or "adamw" (Loshchilov and Hutter 2019) for networks without batch
     normalization, which the rates of the former blow up. `peak` is the highest learning rate. `weight_decay` is
-    decoupled from the gradient: with momentum m it acts as an L2 term of `weight_decay * (1 - m)`. `shift` is the share of the side by which pictures are
-    moved at most, `erase` the share of the side of a square that is blanked out (DeVries and Taylor 2017, "Cutout"),
-    `flip` mirrors half of them left to right. `small` is the share of the cycle that runs on pictures of `small_side`
-    of the side: a network that ends in an average takes any size, and half the side is a quarter of the work.
+    decoupled from the gradient: with momentum m it acts as an L2 term of `weight_decay * (1 - m)`. `shift` is the share
+    of the side by which pictures are moved at most, `erase` the share of the side of a square that is blanked out
+    (DeVries and Taylor 2017, "Cutout"), `flip` mirrors half of them left to right. `small` is the share of the cycle
+    that runs on pictures of `small_side` of the side: a network that ends in an average takes any size, and half the
+    side is a quarter of the work.
     """
 
     optimizer: str = "sgd"
@@ -59,7 +60,7 @@ class Recipe:
 
     def side(self, size: int, place: float) -> int:
         """The side in pixels that pictures of `size` have at a place of the cycle; even, so that halving is exact."""
-        return size if place >= self.small else min(size, max(8, 2 * round(size * self.small_side / 2)))
+        return size if place >= self.small - 1e-9 else min(size, max(8, 2 * round(size * self.small_side / 2)))
 
 
 def layers(model: Any) -> Iterator[Any]:

@@ -52,8 +52,9 @@ def search(candidate: Candidate, training: Part, validation: Part, *, within_s: 
 
 def _suggested(trial: Any, recipe: Recipe, *, may_flip: bool) -> dict[str, Any]:
     flip = trial.suggest_categorical("flip", [False, True]) if may_flip else recipe.flip
-    return {"peak": trial.suggest_float("peak", recipe.peak / 8, recipe.peak * 3, log=True),
-            "weight_decay": trial.suggest_float("weight_decay", recipe.weight_decay / 8, recipe.weight_decay * 4, log=True),
+    peak, decay = recipe.peak, recipe.weight_decay
+    return {"peak": trial.suggest_float("peak", peak / 8, peak * 3, log=True),
+            "weight_decay": trial.suggest_float("weight_decay", decay / 8, decay * 4, log=True),
             "erase": trial.suggest_float("erase", 0.0, 0.5, step=0.25), "flip": flip}
 
 

@@ -66,7 +66,8 @@ def train(order: Order, *, say: Say, started: float) -> ModelVersion:
     reserve_s = min(_FINISH_MOST_S, _FINISH_SHARE * order.budget_s)
     choice, spent_s = _chosen(order, material, unfinished, ends_at=started + order.budget_s - reserve_s, say=say,
                               started=started)
-    model, choice, history = _train(choice, material, unfinished, within_s=order.budget_s - reserve_s - spent_s, say=say)
+    within_s = order.budget_s - reserve_s - spent_s
+    model, choice, history = _train(choice, material, unfinished, within_s=within_s, say=say)
     trained = finish(model, choice, history, material, started=started, say=say)
     version = write(order, material, trained)
     unfinished.remove()
@@ -111,7 +112,8 @@ def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within
     raise AssertionError
 
 
-def finish(model: Any, choice: Choice, history: list[Epoch], material: Material, *, started: float, say: Say) -> Trained:
+def finish(model: Any, choice: Choice, history: list[Epoch], material: Material, *, started: float, say: Say
+           ) -> Trained:
     """Fit the temperature on validation pictures, then look at the test pictures, once."""
     validation = predict(model, material.validating.pixels)
     temperature = round(fit_temperature(validation, material.validating.classes), 5)
