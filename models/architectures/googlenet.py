@@ -1,8 +1,7 @@
 """GoogLeNet (Szegedy et al. 2014, "Going Deeper with Convolutions", table 1) without its two auxiliary classifiers.
 
-6,998,552 parameters, as the Caffe network `bvlc_googlenet`, its published form. The 6.8 M that the rows of table 1 add
-up to are weights in units of 1,024, without biases and with 2.7 K for a first convolution of 9.2 K. Local response
-normalization is left out: Simonyan and Zisserman 2014 (4.1) found no gain from it.
+6,998,552 parameters, biases included, as the Caffe network `bvlc_googlenet` (6.999 M); the rows of the paper's table
+add up to 6.8 M. Local response normalization is left out: Simonyan and Zisserman 2014 (4.1) found no gain from it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from models.architectures import ends
 
 SMALLEST = 32
 
-STAGES = (
+_STAGES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),  # 3a, 3b
     (
         (192, 96, 208, 16, 48, 64), (160, 112, 224, 24, 64, 64), (128, 128, 256, 24, 64, 64),  # 4a, 4b, 4c
@@ -47,14 +46,14 @@ def build(*, size: int, channels: int, classes: int, batch_norm: bool = False, d
     x = keras.layers.MaxPooling2D(3, strides=2, padding="same")(x)
     x = _convolution(x, 64, kernel=1, batch_norm=batch_norm)
     x = _convolution(x, 192, kernel=3, batch_norm=batch_norm)
-    for modules in STAGES:
+    for modules in _STAGES:
         x = keras.layers.MaxPooling2D(3, strides=2, padding="same")(x)
         for widths in modules:
-            x = inception(x, widths, batch_norm=batch_norm)
+            x = _inception(x, widths, batch_norm=batch_norm)
     return ends.pooled(pixels, x, classes=classes, name="googlenet", dropout=dropout)
 
 
-def inception(x: Any, widths: tuple[int, int, int, int, int, int], *, batch_norm: bool) -> Any:
+def _inception(x: Any, widths: tuple[int, int, int, int, int, int], *, batch_norm: bool) -> Any:
     """One module (the paper's figure 2b): four ways side by side, their feature maps one after the other."""
     import keras
 

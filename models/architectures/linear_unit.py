@@ -51,10 +51,11 @@ def descend(
     if not learning_rate > 0 or steps < 0:  # not a number is refused too
         raise ModelError(f"Expected a learning_rate above 0 and steps from 0; received {learning_rate} and {steps}.")
     w, b = start
-    path = []
+    path: list[Place] = []
     for step in range(steps + 1):
-        error = w * inputs + b - targets  # (N,)
-        path.append(Place(float(w), float(b), float((error**2).mean())))
+        with np.errstate(over="ignore", invalid="ignore"):  # what climbs out of all numbers is refused below
+            error = w * inputs + b - targets  # (N,)
+            path.append(Place(float(w), float(b), float((error**2).mean())))
         if not path[-1].loss <= _CLIMBED * (path[0].loss + 1):
             raise ModelError(f"After {step} steps the loss is {path[-1].loss:.3g}; take a learning_rate below"
                              f" {learning_rate:g}.")

@@ -175,7 +175,7 @@ _BACKBONES = {
     "Tan and Le 2021": "EfficientNetV2B0 7,200,312 7.2M, EfficientNetV2B1 8,212,124 8.2M, "
     "EfficientNetV2B2 10,178,374 10.2M, EfficientNetV2B3 14,467,622 14.5M, EfficientNetV2S 21,612,360 21.6M, "
     "EfficientNetV2M 54,431,388 54.4M, EfficientNetV2L 119,027,848 119.0M",
-    "Liu et al. 2022": "ConvNeXtTiny 28,589,128 =.6M, ConvNeXtSmall 50,223,688 50.2M, ConvNeXtBase 88,591,464 89M, "
+    "Liu et al. 2022": "ConvNeXtTiny 28,589,128 28.6M, ConvNeXtSmall 50,223,688 50.2M, ConvNeXtBase 88,591,464 89M, "
     "ConvNeXtLarge 197,767,336 198M, ConvNeXtXLarge 350,196,968 350M",
 }
 """Paper -> network, its parameters with 1,000 classes behind our head, and what keras.io prints (for ConvNeXt: the

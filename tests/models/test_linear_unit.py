@@ -20,7 +20,7 @@ def test_it_finds_the_line_of_the_talk() -> None:
     """y = 2x + 1, from (0, 0), and the loss falls at every step."""
     path = descend(X, Y, learning_rate=0.05, steps=500)
     assert (path[0].w, path[0].b, len(path)) == (0, 0, 501)
-    assert (path[-1].w, path[-1].b) == (pytest.approx(2, abs=1e-6), pytest.approx(1, abs=1e-6))
+    assert [path[-1].w, path[-1].b] == pytest.approx([2, 1], abs=1e-6)
     losses = [place.loss for place in path]
     assert losses[:100] == sorted(losses[:100], reverse=True)
     assert losses[-1] < 1e-12
@@ -31,7 +31,7 @@ def test_it_finds_the_line_of_the_talk() -> None:
 def test_it_finds_any_line(w: float, b: float) -> None:
     """Whatever its slope and height."""
     last = descend(X, [w * x + b for x in X], learning_rate=0.1, steps=1000)[-1]
-    assert (last.w, last.b) == (pytest.approx(w, abs=1e-6), pytest.approx(b, abs=1e-6))
+    assert [last.w, last.b] == pytest.approx([w, b], abs=1e-6)
 
 
 def test_its_way_is_kerass(keras: Any) -> None:
