@@ -75,19 +75,29 @@ def build(application: Application, *, weights: str, classes: int, size: int) ->
     import keras
 
     pixels = keras.Input((size, size, 3), name="pixels")
+    scaled = scale(pixels, application.scaling)
+    network = load_network(application, weights=weights, input_tensor=scaled, classes=classes)
+    return keras.Model(pixels, _named_outputs(network), name=application.name.lower())
+
+
+def load_network(application: Application, *, weights: str, **arguments: Any) -> Any:
+    """The network itself with its weights; `arguments` as `keras.applications` takes them.
+
+    Raises:
+        WeightsError: no network, no such file, or weights of another network.
+    """
+    import keras
+
     wanted = None if weights == "none" else weights
     if weights not in ("none", "imagenet") and not Path(weights).is_file():
         raise WeightsError(f"--weights {weights}: there is no such file; expected imagenet, none or a file of weights.")
     try:
-        network = getattr(keras.applications, application.name)(
-            weights=wanted, input_tensor=scale(pixels, application.scaling), classes=classes,
-        )
+        return getattr(keras.applications, application.name)(weights=wanted, **arguments)
     except Exception as exc:  # Keras raises whatever its download and its weight readers raise
-        explained = _explain(exc, application, weights=weights, classes=classes)
+        explained = _explain(exc, application, weights=weights, classes=arguments.get("classes"))
         if explained is None:
             raise
         raise explained from exc
-    return keras.Model(pixels, _named_outputs(network), name=application.name.lower())
 
 
 def scale(pixels: Any, scaling: str) -> Any:
@@ -158,13 +168,15 @@ def _undropped(tensor: Any) -> Any:
     return tensor
 
 
-def _explain(exc: Exception, application: Application, *, weights: str, classes: int) -> WeightsError | None:
+def _explain(exc: Exception, application: Application, *, weights: str, classes: int | None) -> WeightsError | None:
     """The one sentence for what Keras raises about weights; None for anything else."""
     if weights == "none":
         return None
     if weights == "imagenet":
         return WeightsError(_NO_DOWNLOAD) if _is_failed_download(exc) else None
     reason = next(iter(str(exc).splitlines()), type(exc).__name__)
+    if classes is None:
+        return WeightsError(f"{Path(weights).name} holds no weights of {application.name} without its head ({reason}).")
     return WeightsError(
         f"{Path(weights).name} holds no weights of {application.name} for {classes:,} classes ({reason}); "
         "--labels says how many classes there are."

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/operations.md, made from the code: settings, functions, endpoints, checks.
+"""The tables of README.md and docs/, made from the code: settings, functions, endpoints, checks, architectures.
 
 `python -m server.reference` writes them between their markers; a test fails when they differ.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from models.architectures import table as architectures
 from server.doctor.__main__ import CHECKS
 from server.doors import OPEN
 from server.functions import FUNCTIONS
@@ -20,6 +21,7 @@ from server.settings import Settings, flag_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 OPERATIONS = README.parent / "docs" / "operations.md"
+ARCHITECTURES = README.parent / "docs" / "architectures.md"
 _RETURNS = {"string": "SCRIPT_STR", "number": "SCRIPT_REAL", "boolean": "SCRIPT_BOOL", "object": "Table Extension"}
 
 
@@ -67,6 +69,7 @@ def checks_list() -> str:
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"settings": settings_table, "functions": functions_table, "endpoints": endpoints_table},
     OPERATIONS: {"checks": checks_list},
+    ARCHITECTURES: {"architectures": architectures.as_markdown},
 }
 
 

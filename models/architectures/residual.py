@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from models.architectures import ends
+
 
 def build(*, size: int, channels: int, classes: int, patch: int, widths: Sequence[int]) -> Any:
     """A Keras model with the outputs "probabilities", "embedding" and "map".
@@ -24,11 +26,13 @@ def build(*, size: int, channels: int, classes: int, patch: int, widths: Sequenc
 
     Output shape: probabilities (N, C) summing to 1; embedding (N, widths[-1]), not negative; map (N, size/patch,
     size/patch, widths[-1]), whose mean over places is the embedding.
+
+    Raises:
+        ModelError: a size below `patch`, or what else `ends.start` refuses.
     """
     import keras
 
-    pixels = keras.Input((size, size, channels), name="pixels")
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
+    pixels, x = ends.start("residual", size=size, channels=channels, classes=classes, smallest=patch)
     x = keras.layers.Conv2D(widths[0], patch, strides=patch, use_bias=False)(x)  # (N, h, w, widths[0])
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     for width in widths:
