@@ -59,9 +59,8 @@ def decode(
 ) -> Decoded:
     """Prepare all `entries`; `into` uint8 (N, size, size, channels) is filled where it is given."""
     as_is = _as_they_are(entries, how)
-    pixels = as_is if as_is is not None else into
-    if pixels is None:
-        pixels = np.empty((len(entries), *how.shape), np.uint8)
+    place = as_is if as_is is not None else into
+    pixels = np.empty((len(entries), *how.shape), np.uint8) if place is None else place
     kept: list[int] = []
     digests: list[str] = []
     problems: list[Problem] = []

@@ -6,6 +6,7 @@ Every reader of a format makes a `Listing`; `models.data.decoding` turns its ent
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +31,7 @@ PROBLEM_KINDS = {
     "duplicate": "the same content again; it stays on one side of the split",
     "near-duplicate": "looks the same as another picture; it stays on one side of the split",
     "elsewhere": "the path written there does not exist here; the picture was found by its name",
+    "text": "a file of labels that had to be guessed at",
     "name": "classes or files whose names are easily confused",
     "skipped": "files that belong to no class",
     "suspicious": "the label is improbable by a model's out-of-fold prediction",
@@ -65,6 +67,13 @@ class Box:
     right: float
     bottom: float
     frame: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.left, self.top, self.right, self.bottom, *(self.frame or (1.0, 1.0)))
+        if not all(map(math.isfinite, numbers)) or min(self.frame or (1.0,)) <= 0:
+            raise ValueError(f"a region of {numbers} is none")
+        if self.right <= self.left or self.bottom <= self.top:
+            raise ValueError("a region without area is none")
 
 
 class Origin(Protocol):

@@ -6,45 +6,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models.data.archive import list_zip
 from models.data.arrays import list_npz
 from models.data.class_names import confusable, in_order
 from models.data.conflicts import without_conflicts
 from models.data.decoding import Decoded, Preparation, Progress, decode
 from models.data.entries import Listing
 from models.data.folder import list_folder
+from models.data.keras_datasets import PREFIX, list_keras
 from models.data.labelled import Labelled, digest_of
+from models.data.labelling_json import list_json
 from models.data.probing import preparation
+from models.data.reading import Wishes
+from models.data.table import list_table
+from models.data.vott import list_vott_folder
 from models.errors import DataError
 from models.picture import RESIZE_POLICIES
 
 MAX_PICTURES = 1_000_000
 """More are refused: names, digests and labels alone would fill gigabytes."""
 
-MAX_MEMORY_MB = 8_000
-"""Pixels beyond this are not held in memory."""
-
 _FEWEST_CLASSES = 2
 _FEWEST_PICTURES = 2  # of a class: one to train on, one to be judged by
 _SHOWN = 10  # classes named in an error
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a caller may say about reading a source; None is decided from the data.
-
-    `image_column` and `label_column` name the columns of a table; `images` is a folder in which pictures of a table or
-    a labelling tool are looked for, beside that file's own.
-    """
-
-    image_column: str | None = None
-    label_column: str | None = None
-    images: Path | None = None
-    max_memory_mb: int = MAX_MEMORY_MB
 
 
 def load(
@@ -78,11 +66,16 @@ def load(
 
 def listed(source: str, wishes: Wishes) -> Listing:
     """What is in a source, before any picture is opened; raises `DataError`."""
+    if source.startswith(PREFIX):
+        return list_keras(source)
     path = Path(source).expanduser()
-    if path.is_dir():
-        return list_folder(path)
-    if not path.exists():
-        raise DataError(f"{source}: there is no such file or folder.")
+    try:
+        if path.is_dir():
+            return list_vott_folder(path, wishes) or list_folder(path)
+        if not path.exists():
+            raise DataError(f"{source}: there is no such file or folder.")
+    except (OSError, ValueError) as exc:  # longer than a system allows, or with a null character
+        raise DataError(f"{source!r}: cannot be looked at ({exc}).") from exc
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{source}: expected a folder, or a file that ends in {', '.join(READERS)}.")
@@ -93,6 +86,11 @@ Reader = Callable[[Path, Wishes], Listing]
 
 READERS: dict[str, Reader] = {
     ".npz": lambda path, wishes: list_npz(path, max_memory_mb=wishes.max_memory_mb),
+    ".zip": lambda path, _wishes: list_zip(path),
+    ".csv": list_table,
+    ".tsv": list_table,
+    ".vott": list_json,
+    ".json": list_json,
 }
 """Ending of a file -> what lists it."""
 
