@@ -53,6 +53,10 @@ class Member:
     archive: Archive
     info: zipfile.ZipInfo
 
+    def stamp(self) -> str:
+        """Its name, size and checksum in the archive."""
+        return f"{self.info.filename} {self.info.file_size} {self.info.CRC:08x}"
+
     def read(self) -> bytes:
         """Its bytes; raises `PictureError`."""
         return self.archive.read(self.info)

@@ -5,6 +5,7 @@ Every reader of a format makes a `Listing`; `models.data.decoding` turns its ent
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from dataclasses import dataclass, field
@@ -79,6 +80,10 @@ class Box:
 class Origin(Protocol):
     """Where the bytes of a picture come from."""
 
+    def stamp(self) -> str:
+        """A text that changes when the picture may have changed, without reading it."""
+        ...  # pragma: no cover
+
     def read(self) -> bytes:
         """The bytes of an image file; raises `PictureError`."""
         ...  # pragma: no cover
@@ -89,6 +94,14 @@ class File:
     """A file of its own."""
 
     path: Path
+
+    def stamp(self) -> str:
+        """Its path, size and time; raises `PictureError` when it is gone."""
+        try:
+            stat = self.path.stat()
+        except OSError as exc:
+            raise PictureError("file not found") from exc
+        return f"{self.path} {stat.st_size} {stat.st_mtime_ns}"
 
     def read(self) -> bytes:
         """Its bytes; raises `PictureError` when it is missing, too large, or may not be read."""
@@ -114,6 +127,15 @@ class Row:
         """uint8 (H, W, C)."""
         row: NDArray[np.uint8] = self.array[self.number]
         return row
+
+    def digest(self) -> str:
+        """SHA-256 of shape and pixels."""
+        pixels = np.ascontiguousarray(self.pixels)
+        return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+    def stamp(self) -> str:
+        """Its digest: arrays have no other mark."""
+        return self.digest()
 
     def image(self) -> Image.Image:
         """The row as a Pillow image: L for one channel, else RGB or RGBA."""

@@ -23,10 +23,13 @@ _MOST_INDEXED = 1_000_000  # files below the folders that are looked through
 
 
 def path_in_url(text: str) -> str:
-    """The path that a `file:` URL means, such as VoTT's `file:C:/a%20b.jpg`; other texts without blanks around."""
+    """The path that a `file:` URL means, such as VoTT's `file:C:/a%20b.jpg`; other texts without blanks around.
+
+    Of the URL of a network, what names the picture: without query and percent-encoding.
+    """
     text = text.strip()
     if not text.lower().startswith("file:"):
-        return text
+        return unquote(re.split(r"[?#]", text, maxsplit=1)[0]) if _SCHEME.match(text) else text
     path = unquote(text[5:])
     if path.startswith("//"):
         host, slash, rest = path[2:].partition("/")

@@ -48,8 +48,8 @@ def text_of(path: Path, finds: Finds) -> str:
             text = data.decode("cp932")
         except UnicodeDecodeError:
             raise DataError(f"{path}: is not text in UTF-8 ({exc}); save it as UTF-8.") from exc
-    finds.problem(path.name, "text", "is not UTF-8 and was read as Japanese (code page 932); if that is wrong, save it as "
-                  "UTF-8")
+    finds.problem(path.name, "text", "is not UTF-8 and was read as Japanese (code page 932); if that is wrong, save it "
+                  "as UTF-8")
     return text
 
 

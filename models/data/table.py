@@ -9,25 +9,24 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from models.data.class_names import label_fault, tidy
 from models.data.entries import Box, Entry, Finds, Listing
-from models.data.layout import PARTS
+from models.data.layout import PARTS, names_picture
 from models.data.places import Places
 from models.data.reading import Wishes, text_of
 from models.errors import DataError
 
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "image": ("image", "imagepath", "imagefile", "imagename", "img", "imgpath", "picture", "photo", "path", "filepath",
-              "filename", "file", "画像", "画像パス", "画像ファイル", "写真", "パス", "ファイル", "ファイル名"),
+              "filename", "file", "画像", "画像パス", "画像ファイル", "ファイル", "ファイル名"),
     "label": ("label", "class", "classname", "category", "tag", "target", "ラベル", "クラス", "カテゴリ", "分類", "正解"),
     "part": ("split", "set", "subset", "partition", "分割"),
     "xmin": ("xmin",), "ymin": ("ymin",), "xmax": ("xmax",), "ymax": ("ymax",),
 }
 """What a column is for -> its names without case, blanks and punctuation; the first that is there is taken."""
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif"})
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _DELIMITERS = ",;\t"
 
@@ -38,7 +37,7 @@ def list_table(path: Path, wishes: Wishes) -> Listing:
     rows = _rows(path, text_of(path, finds))
     head = rows[0]
     if _is_headless(head, wishes):
-        columns = {"image": 0 if _names_picture(head[0]) else 1}
+        columns = {"image": 0 if names_picture(head[0]) else 1}
         columns["label"] = 1 - columns["image"]
         body = list(enumerate(rows, 1))
     else:
@@ -69,11 +68,7 @@ def _rows(path: Path, text: str) -> list[list[str]]:
 def _is_headless(head: Sequence[str], wishes: Wishes) -> bool:
     """Two columns whose first line is a picture already."""
     is_named = wishes.image_column is not None or wishes.label_column is not None
-    return not is_named and len(head) == 2 and sum(map(_names_picture, head)) == 1
-
-
-def _names_picture(cell: str) -> bool:
-    return PurePosixPath(cell.strip().lower().partition("?")[0]).suffix in _SUFFIXES
+    return not is_named and len(head) == 2 and sum(map(names_picture, head)) == 1
 
 
 def _columns(path: Path, rows: Sequence[Sequence[str]], wishes: Wishes) -> dict[str, int]:
@@ -99,7 +94,7 @@ def _columns(path: Path, rows: Sequence[Sequence[str]], wishes: Wishes) -> dict[
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
     """The one column whose first cell names a picture, if there is just one."""
-    places = [place for place, cell in enumerate(rows[1] if len(rows) > 1 else []) if _names_picture(cell)]
+    places = [place for place, cell in enumerate(rows[1] if len(rows) > 1 else []) if names_picture(cell)]
     return {"image": places[0]} if len(places) == 1 else {}
 
 
