@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from models.data.entries import Entry, Problem
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.decoding import Decoded
+from models.data.entries import Entry, Problem, Row
 
 _SHOWN = 4  # names in a problem's text
 
@@ -35,6 +39,27 @@ def without_conflicts(entries: Sequence[Entry], digests: Sequence[str]) -> tuple
         text = f"the same content as {_listed(names[1:])}, labelled {said}; {done}"
         problems.append(Problem(names[0], "conflict", text))
     return [row for row in range(len(entries)) if row not in dropped], problems
+
+
+def settled(entries: Sequence[Entry], decoded: Decoded) -> Decoded:
+    """`decoded` without the rows of conflicts, closed up in place where it may be: a second array might not fit."""
+    rows, problems = without_conflicts([entries[row] for row in decoded.kept], decoded.digests)
+    pixels = decoded.pixels
+    if len(rows) < len(decoded.kept):
+        if _is_source(pixels, entries):
+            pixels = pixels[rows]
+        else:
+            for place, row in enumerate(rows):
+                pixels[place] = pixels[row]
+            pixels = pixels[: len(rows)]
+    return Decoded(tuple(decoded.kept[row] for row in rows), pixels, tuple(decoded.digests[row] for row in rows),
+                   (*decoded.problems, *problems))
+
+
+def _is_source(pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> bool:
+    """Whether the array is the source's own, which must stay as it is."""
+    origin = entries[0].origin
+    return isinstance(origin, Row) and np.may_share_memory(pixels, origin.array)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -45,7 +45,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """Rows that could be read: `kept` places in the entries, their `pixels`, `digests`, and a problem for the others."""
+    """What could be read: `kept` places in the entries, their `pixels` and `digests`, and a problem for the others."""
 
     kept: tuple[int, ...]
     pixels: NDArray[np.uint8]
@@ -57,11 +57,11 @@ def decode(
     entries: Sequence[Entry], how: Preparation, *, into: NDArray[np.uint8] | None = None, threads: int | None = None,
     progress: Progress | None = None,
 ) -> Decoded:
-    """Prepare all `entries`; `into` uint8 (N, size, size, channels) is filled where it is given."""
-    as_is = _as_they_are(entries, how)
-    pixels = as_is if as_is is not None else into
-    if pixels is None:
-        pixels = np.empty((len(entries), *how.shape), np.uint8)
+    """Prepare all `entries`; `into` uint8 (N, size, size, channels) is filled where it is given and needed."""
+    as_is = as_they_are(entries, how)
+    place = as_is if as_is is not None else into
+    shape = (len(entries), *how.shape)
+    pixels = np.empty(shape, np.uint8) if place is None else place
     kept: list[int] = []
     digests: list[str] = []
     problems: list[Problem] = []
@@ -86,7 +86,7 @@ def decode(
 def prepared(entry: Entry, how: Preparation) -> tuple[NDArray[np.uint8], str]:
     """The pixels and the content digest of one entry; raises `PictureError`."""
     if isinstance(entry.origin, Row) and entry.box is None:
-        return _fitted(entry.origin, how), _row_digest(entry.origin)
+        return _fitted(entry.origin, how), entry.origin.digest()
     data = entry.origin.read()
     digest = hashlib.sha256(data)
     if entry.box is not None:
@@ -99,13 +99,13 @@ def prepared(entry: Entry, how: Preparation) -> tuple[NDArray[np.uint8], str]:
 def _attempt(entry: Entry, how: Preparation, *, is_ready: bool) -> tuple[NDArray[np.uint8], str] | PictureError:
     try:
         if is_ready and isinstance(entry.origin, Row):
-            return entry.origin.pixels, _row_digest(entry.origin)
+            return entry.origin.pixels, entry.origin.digest()
         return prepared(entry, how)
     except PictureError as exc:
         return exc
 
 
-def _as_they_are(entries: Sequence[Entry], how: Preparation) -> NDArray[np.uint8] | None:
+def as_they_are(entries: Sequence[Entry], how: Preparation) -> NDArray[np.uint8] | None:
     """The array itself where all its rows, in order, need no preparation; so large sets are in memory once."""
     first = entries[0].origin if entries else None
     if not isinstance(first, Row) or not _is_exact(first, how) or len(first.array) != len(entries):
@@ -130,8 +130,3 @@ def _fitted(row: Row, how: Preparation) -> NDArray[np.uint8]:
         return read_picture(row.read(), size=how.size, channels=how.channels, resize=how.resize).pixels
     fitted: Image.Image = RESIZE_POLICIES[how.resize](image.convert("L" if how.channels == 1 else "RGB"), how.size)
     return np.asarray(fitted, np.uint8).reshape(how.shape)
-
-
-def _row_digest(row: Row) -> str:
-    pixels = np.ascontiguousarray(row.pixels)
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()

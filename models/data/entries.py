@@ -5,7 +5,9 @@ Every reader of a format makes a `Listing`; `models.data.decoding` turns its ent
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +32,7 @@ PROBLEM_KINDS = {
     "duplicate": "the same content again; it stays on one side of the split",
     "near-duplicate": "looks the same as another picture; it stays on one side of the split",
     "elsewhere": "the path written there does not exist here; the picture was found by its name",
+    "text": "a file of labels that had to be guessed at",
     "name": "classes or files whose names are easily confused",
     "skipped": "files that belong to no class",
     "suspicious": "the label is improbable by a model's out-of-fold prediction",
@@ -66,9 +69,20 @@ class Box:
     bottom: float
     frame: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        numbers = (self.left, self.top, self.right, self.bottom, *(self.frame or (1.0, 1.0)))
+        if not all(map(math.isfinite, numbers)) or min(self.frame or (1.0,)) <= 0:
+            raise ValueError(f"a region of {numbers} is none")
+        if self.right <= self.left or self.bottom <= self.top:
+            raise ValueError("a region without area is none")
+
 
 class Origin(Protocol):
     """Where the bytes of a picture come from."""
+
+    def stamp(self) -> str:
+        """A text that changes when the picture may have changed, without reading it."""
+        ...  # pragma: no cover
 
     def read(self) -> bytes:
         """The bytes of an image file; raises `PictureError`."""
@@ -80,6 +94,14 @@ class File:
     """A file of its own."""
 
     path: Path
+
+    def stamp(self) -> str:
+        """Its path, size and time; raises `PictureError` when it is gone."""
+        try:
+            stat = self.path.stat()
+        except OSError as exc:
+            raise PictureError("file not found") from exc
+        return f"{self.path} {stat.st_size} {stat.st_mtime_ns}"
 
     def read(self) -> bytes:
         """Its bytes; raises `PictureError` when it is missing, too large, or may not be read."""
@@ -105,6 +127,15 @@ class Row:
         """uint8 (H, W, C)."""
         row: NDArray[np.uint8] = self.array[self.number]
         return row
+
+    def digest(self) -> str:
+        """SHA-256 of shape and pixels."""
+        pixels = np.ascontiguousarray(self.pixels)
+        return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+    def stamp(self) -> str:
+        """Its digest: arrays have no other mark."""
+        return self.digest()
 
     def image(self) -> Image.Image:
         """The row as a Pillow image: L for one channel, else RGB or RGBA."""

@@ -22,7 +22,15 @@ PARTS = {
 _HIDDEN = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir", "$recycle.bin", "icon\r"})
 """What Windows, macOS and network storage leave in folders, in lower case; skipped without a word."""
 
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif"})
+"""Endings that tell a picture before it is opened; files without one are opened, too."""
+
 _LISTED = 3  # names shown of files that belong to no class
+
+
+def names_picture(text: str) -> bool:
+    """True for a path or URL that ends as picture files do."""
+    return PurePosixPath(text.strip().lower().partition("?")[0]).suffix in PICTURE_SUFFIXES
 
 
 def is_hidden(name: str) -> bool:
@@ -68,8 +76,8 @@ def _wrapping(segments: Sequence[tuple[str, ...]]) -> int:
     while True:
         folders = {one[skip] for one in segments if len(one) > skip + 1}
         inner = {one[skip + 1] for one in segments if len(one) > skip + 2}
-        has_files = any(len(one) == skip + 2 for one in segments)
-        if len(folders) != 1 or len(inner) < 1 + has_files:  # with files in it, a lone folder inside is no class folder
+        has_pictures = any(len(one) == skip + 2 and names_picture(one[-1]) for one in segments)
+        if len(folders) != 1 or len(inner) < 1 + has_pictures:  # beside pictures, a lone folder is no class folder
             return skip
         skip += 1
 

@@ -5,60 +5,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.data.archive import list_zip
 from models.data.arrays import list_npz
 from models.data.class_names import confusable, in_order
-from models.data.conflicts import without_conflicts
-from models.data.decoding import Decoded, Preparation, Progress, decode
-from models.data.entries import Listing
+from models.data.conflicts import settled
+from models.data.decoding import Decoded, Preparation, Progress, as_they_are, decode
+from models.data.entries import TEST, TRAIN, Entry, Listing
 from models.data.folder import list_folder
+from models.data.keras_datasets import PREFIX, list_keras
 from models.data.labelled import Labelled, digest_of
+from models.data.labelling_json import list_json
+from models.data.pixel_cache import through_cache
 from models.data.probing import preparation
+from models.data.reading import Wishes
+from models.data.table import list_table
+from models.data.vott import list_vott_folder
 from models.errors import DataError
 from models.picture import RESIZE_POLICIES
 
 MAX_PICTURES = 1_000_000
 """More are refused: names, digests and labels alone would fill gigabytes."""
 
-MAX_MEMORY_MB = 8_000
-"""Pixels beyond this are not held in memory."""
-
 _FEWEST_CLASSES = 2
 _FEWEST_PICTURES = 2  # of a class: one to train on, one to be judged by
 _SHOWN = 10  # classes named in an error
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a caller may say about reading a source; None is decided from the data.
-
-    `image_column` and `label_column` name the columns of a table; `images` is a folder in which pictures of a table or
-    a labelling tool are looked for, beside that file's own.
-    """
-
-    image_column: str | None = None
-    label_column: str | None = None
-    images: Path | None = None
-    max_memory_mb: int = MAX_MEMORY_MB
-
-
 def load(
-    source: str, *, size: int | None = None, channels: int | None = None, resize: str = "squash-bilinear-v1",
-    wishes: Wishes | None = None, threads: int | None = None, progress: Progress | None = None,
+    source: str, *, test_source: str | None = None, size: int | None = None, channels: int | None = None,
+    resize: str = "squash-bilinear-v1", wishes: Wishes | None = None, cache: Path | None = None,
+    threads: int | None = None, progress: Progress | None = None,
 ) -> Labelled:
     """Every readable picture of `source`, prepared for training.
 
     Args:
         source: a folder, a file, or `keras:NAME`; see docs/training-data.md.
+        test_source: another source whose pictures are the test part, of the same classes.
         size: side of the square result in pixels; from the data without it.
         channels: 3 for RGB, 1 for grey; from the data without it.
         resize: a name in `models.picture.RESIZE_POLICIES`.
         wishes: what else to say about the source.
+        cache: a folder in which the prepared pixels are kept as a file, mapped into memory instead of held in it, and
+            taken from there the next time while source and preparation are the same; it may be emptied at any time.
         threads: that decode; one a core without it.
         progress: called with pictures done and pictures in all.
 
@@ -69,20 +65,29 @@ def load(
         raise DataError(f"resize is {resize!r}; expected {' or '.join(RESIZE_POLICIES)}.")
     wishes = wishes or Wishes()
     listing = listed(source, wishes)
+    if test_source is not None:
+        listing = _with_test(listing, listed(test_source, wishes))
     _check_count(listing)
     how = preparation(listing.entries, size=size, channels=channels, resize=resize)
-    _check_memory(listing, how, wishes.max_memory_mb)
-    decoded = decode(listing.entries, how, threads=threads, progress=progress)
-    return _labelled(listing, decoded, how)
+    read = functools.partial(_read, listing.entries, how, threads=threads, progress=progress)
+    if cache is None or as_they_are(listing.entries, how) is not None:
+        _check_memory(listing, how, wishes.max_memory_mb)
+        return _labelled(listing, read(into=None), how)
+    return _labelled(listing, through_cache(cache, listing.entries, how, read), how)
 
 
 def listed(source: str, wishes: Wishes) -> Listing:
     """What is in a source, before any picture is opened; raises `DataError`."""
+    if source.startswith(PREFIX):
+        return list_keras(source)
     path = Path(source).expanduser()
-    if path.is_dir():
-        return list_folder(path)
-    if not path.exists():
-        raise DataError(f"{source}: there is no such file or folder.")
+    try:
+        if path.is_dir():
+            return list_vott_folder(path, wishes) or list_folder(path)
+        if not path.exists():
+            raise DataError(f"{source}: there is no such file or folder.")
+    except (OSError, ValueError) as exc:  # longer than a system allows, or with a null character
+        raise DataError(f"{source!r}: cannot be looked at ({exc}).") from exc
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{source}: expected a folder, or a file that ends in {', '.join(READERS)}.")
@@ -93,8 +98,30 @@ Reader = Callable[[Path, Wishes], Listing]
 
 READERS: dict[str, Reader] = {
     ".npz": lambda path, wishes: list_npz(path, max_memory_mb=wishes.max_memory_mb),
+    ".zip": lambda path, _wishes: list_zip(path),
+    ".csv": list_table,
+    ".tsv": list_table,
+    ".vott": list_json,
+    ".json": list_json,
 }
 """Ending of a file -> what lists it."""
+
+
+def _with_test(train: Listing, test: Listing) -> Listing:
+    """One listing in which all of `test` is the official test part; raises `DataError` where that cannot be."""
+    if any(entry.part is not None for entry in (*train.entries, *test.entries)):
+        raise DataError(f"{train.source} or {test.source} has a train and a test part of its own; name only that one.")
+    known = {entry.label for entry in train.entries}
+    unknown = sorted({entry.label for entry in test.entries} - known)
+    if unknown:
+        raise DataError(f"{test.source}: has classes that {train.source} has not: {', '.join(unknown[:_SHOWN])}.")
+    return Listing(
+        source=f"{train.source} and {test.source}",
+        entries=(*(replace(entry, part=TRAIN) for entry in train.entries),
+                 *(replace(entry, name=f"test: {entry.name}", part=TEST) for entry in test.entries)),
+        problems=(*train.problems, *test.problems),
+        labels=train.labels,
+    )
 
 
 def _check_count(listing: Listing) -> None:
@@ -112,22 +139,22 @@ def _check_memory(listing: Listing, how: Preparation, limit_mb: int) -> None:
     if needed_mb > limit_mb:
         raise DataError(f"{listing.source}: {len(listing.entries):,} pictures of {how.size}x{how.size}x{how.channels} "
                         f"need {needed_mb:,.0f} MB; at most {limit_mb:,} MB are held in memory: ask for a smaller "
-                        "--size.")
+                        "size, or name a cache folder.")
+
+
+def _read(
+    entries: Sequence[Entry], how: Preparation, *, into: NDArray[np.uint8] | None, threads: int | None,
+    progress: Progress | None,
+) -> Decoded:
+    return settled(entries, decode(entries, how, into=into, threads=threads, progress=progress))
 
 
 def _labelled(listing: Listing, decoded: Decoded, how: Preparation) -> Labelled:
-    """The arrays, with conflicts taken out and classes counted; raises `DataError`."""
+    """The arrays with their classes counted; raises `DataError`."""
     if not decoded.kept:
         first = decoded.problems[0]
-        raise DataError(f"{listing.source}: none of {len(listing.entries):,} pictures can be read; the first: {first}.")
-    entries = [listing.entries[row] for row in decoded.kept]
-    kept, conflicts = without_conflicts(entries, decoded.digests)
-    pixels = decoded.pixels
-    if len(kept) < len(entries):
-        for place, row in enumerate(kept):  # close up in place: a second array might not fit
-            pixels[place] = pixels[row]
-        pixels = pixels[: len(kept)]
-    entries, digests = [entries[row] for row in kept], tuple(decoded.digests[row] for row in kept)
+        raise DataError(f"{listing.source}: none of {len(listing.entries):,} pictures can be used; the first: {first}.")
+    entries, digests = [listing.entries[row] for row in decoded.kept], decoded.digests
     labels = _labels(listing, [entry.label for entry in entries])
     index = {label: place for place, label in enumerate(labels)}
     has_parts = any(entry.part is not None for entry in entries)
@@ -135,11 +162,11 @@ def _labelled(listing: Listing, decoded: Decoded, how: Preparation) -> Labelled:
     return Labelled(
         labels=labels,
         classes=np.array([index[entry.label] for entry in entries], np.int64),
-        pixels=pixels,
+        pixels=decoded.pixels,
         names=tuple(entry.name for entry in entries),
         digests=digests,
         parts=np.array([entry.part or 0 for entry in entries], np.int8) if has_parts else None,
-        problems=(*listing.problems, *decoded.problems, *conflicts, *confusable(labels)),
+        problems=(*listing.problems, *decoded.problems, *confusable(labels)),
         source=listing.source,
         resize=how.resize,
         entries=tuple(entries),

@@ -50,7 +50,7 @@ def split(
         DataError: shares that cannot be, or a class with nothing to train on.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test <= _MOST):
-        raise DataError(f"validation is {validation} and test {test}; expected shares from 0, at most {_MOST} together.")
+        raise DataError(f"validation is {validation} and test {test}; expected shares from 0, together to {_MOST}.")
     groups = _groups(data.digests, alike)
     part = np.full(len(data), _OPEN, np.int8)
     notes = _official(data, groups, part)
