@@ -26,7 +26,7 @@ def _command(*words: str) -> list[str]:
 
 
 def _start(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(_command(*words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    return subprocess.Popen(_command(*words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             encoding="utf-8", env=os.environ | {"PYTHONUTF8": "1"})
 
 
@@ -60,7 +60,7 @@ def test_a_killed_training_goes_on_and_is_served(pictures: Path, tmp_path: Path)
     assert chosen
     with _start(*order, "--resume") as child:
         said = list(_lines(child))
-    assert child.returncode == 0
+    assert child.returncode == 0, said
     assert any(line.startswith("going on with residual") for line in said)
     epochs = [line for line in said if line.startswith("epoch ")]
     assert int(epochs[0].split()[1].rstrip(":")) >= 4
