@@ -57,5 +57,5 @@ def json_of(path: Path, finds: Finds) -> Any:
     """The content of a JSON file; raises `DataError`."""
     try:
         return json.loads(text_of(path, finds))
-    except (json.JSONDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # a number of thousands of digits is a plain ValueError
         raise DataError(f"{path}: is not JSON ({exc}).") from exc

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from training_pictures import class_folders, noise, png, write
 
 from models.data.loading import load
@@ -184,3 +187,38 @@ def test_more_than_fits_into_memory_is_refused_before_decoding(tmp_path: Path) -
         load(str(tmp_path / "pictures"), size=224, wishes=wishes)
     data = load(str(tmp_path / "pictures"), size=224, wishes=wishes, cache=tmp_path / "cache")
     assert isinstance(data.pixels, np.memmap)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["asset", "assets", "frames", "regions", "tags", "name", "path", "size", "data", "image",
+                         "annotations", "result", "value", "choices", "type", "boundingBox", "x1", "id"]), inner,
+        max_size=4), max_leaves=25)
+
+
+def _alone(factory: pytest.TempPathFactory) -> Path:
+    """One folder without pictures for all examples, so that none is searched for far and wide."""
+    folder = factory.getbasetemp() / "any source"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@given(JSON)
+@settings(deadline=None, max_examples=150)
+def test_any_json_is_pictures_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
+    """No shape of a file of labels is a traceback."""
+    path = _alone(tmp_path_factory) / "any.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=r"any\.json"):
+        load(str(path))
+
+
+@given(st.text(alphabet=st.sampled_from('image,label;"\n\r\t.png猫\0 1-'), max_size=60))
+@settings(deadline=None, max_examples=100)
+def test_any_text_is_a_table_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """The same for tables."""
+    path = _alone(tmp_path_factory) / "any.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"any\.csv"):
+        load(str(path))

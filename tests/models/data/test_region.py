@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from training_pictures import noise
@@ -86,6 +89,19 @@ def test_a_region_outside_is_none(box: Box) -> None:
 def test_a_region_is_bounded_by_the_picture() -> None:
     """What sticks out is left out."""
     assert _pixels(cut(_file(STORED), Box(-5, -5, 1000, 1000))).shape == (20, 30, 3)
+
+
+@given(st.sampled_from(["JPEG", "PNG", "TIFF", "WEBP"]), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)),
+                                                                  min_size=1, max_size=12), st.integers(0, 8))
+@settings(deadline=None, max_examples=80)
+def test_damage_of_any_kind_is_a_picture_error(kind: str, changes: list[tuple[float, int]], turn: int) -> None:
+    """Bytes changed anywhere, EXIF included: a picture or the one error, nothing else."""
+    data = bytearray(_file(STORED, kind, turn))
+    for place, value in changes:
+        data[min(len(data) - 1, int(place * len(data)))] = value
+    for attempt in (whole, lambda raw: cut(raw, Box(2, 3, 9, 9, (20.0, 30.0)))):
+        with contextlib.suppress(PictureError):
+            assert attempt(bytes(data)).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("data", [b"", b"text", _file(STORED)[:60]])

@@ -132,7 +132,7 @@ def test_an_official_test_part_stays_as_it_is() -> None:
     assert one.test.tolist() == [0, 1, 2, 3]
     assert 20 not in {*one.train.tolist(), *one.validation.tolist()}
     assert one.notes == (
-        "1 pictures are left out because a copy of each is in the official test or validation part",)
+        "1 pictures are left out because the official test or validation part has them, too",)
 
 
 def test_an_official_validation_part_stays_as_it_is() -> None:

@@ -181,6 +181,8 @@ def test_version_1_scales_by_the_size_it_was_shown_at(tmp_path: Path) -> None:
     ('{"assets": 3}', "assets is no object"), ('{"frames": []}', "frames is no object"),
     ('{"assets": {}}', "no labelled"),
     ('{"images": [], "annotations": [], "categories": []}', "is a COCO file; expected a VoTT"),
+    ('{"assets": {"a": {"asset": {"name": "a.png", "path": "a.png", "size": {"width": 1' + "0" * 400
+     + ', "height": 1}}, "regions": [{}]}}}', "no labelled picture in it"), ("1" * 5000, "is not JSON"),
     ('{"assets": {"a": 3, "../b": {"asset": null}}}', "no labelled picture in it .*is not as VoTT writes it"),
 ])
 def test_what_is_no_such_json_is_one_sentence(tmp_path: Path, content: str, expected: str) -> None:
