@@ -44,7 +44,8 @@ def _remade(data: bytes, take: Callable[[Image.Image], Image.Image], limits: Pic
     try:
         with Image.open(io.BytesIO(data), formats=open_formats()) as image:
             if image.width * image.height > most:
-                raise PictureError(f"too many pixels: {image.width * image.height:,}, the limit is {most:,}")
+                raise PictureError(f"too many pixels: {image.width * image.height:,}, the limit is {most:,} "
+                                   "(--max-image-megapixels)")
             image.load()
             return _plain_png(take(image.copy()))
     except PictureError:

@@ -179,6 +179,16 @@ def test_wrong_wishes_are_refused(tmp_path: Path, wrong: dict[str, object], expe
         load(str(tmp_path), **wrong)  # type: ignore[arg-type]
 
 
+def test_the_limit_of_pixels_may_be_raised(tmp_path: Path) -> None:
+    """A picture above it is left out and says which option lifts it."""
+    class_folders(tmp_path, "a", "b", size=32)
+    write(tmp_path / "a" / "large.png", 9, width=60, height=50)
+    data = load(str(tmp_path), wishes=Wishes(max_image_megapixels=0.002))
+    assert [str(problem) for problem in data.problems] == [
+        "a/large.png: too many pixels: 3,000, the limit is 2,000 (--max-image-megapixels)"]
+    assert len(load(str(tmp_path))) == 9
+
+
 def test_more_than_fits_into_memory_is_refused_before_decoding(tmp_path: Path) -> None:
     """The bound and the remedy are said; a cache folder lifts it."""
     class_folders(tmp_path / "pictures", "a", "b")
