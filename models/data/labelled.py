@@ -13,7 +13,6 @@ from models.data.entries import Entry, Problem
 from models.data.region import cut, whole
 from models.picture import PictureLimits
 
-
 _ANY = PictureLimits(max_megapixels=1e6)  # of pictures that were within the limits when they were loaded
 
 
