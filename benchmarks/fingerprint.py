@@ -58,7 +58,7 @@ def shared_keys(images: Sequence[Image.Image], size: int) -> float:
 
 def _key(image: Image.Image, size: int) -> str:
     file = io.BytesIO()
-    image.convert("RGB").save(file, "PNG")
+    image.convert("RGB").save(file, "PPM")  # lossless, and quick to write
     return fingerprint(read_picture(file.getvalue(), size=size, channels=3, resize="squash-bilinear-v1").pixels)
 
 

@@ -1,16 +1,17 @@
 """A short key of what a picture looks like: equal for equal pixels, mostly equal for the same picture saved again.
 
 The perceptual hash of DCT signs (C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions",
-2010, section 3.2; the same as `imagehash.phash`) with 49 bits, and two digits of mean colour, which tell a red
-product from a blue one. It is an exact key: two pictures are alike when their keys are equal, so that a group needs no
-other picture to be known. What that costs, measured by `python -m benchmarks.fingerprint`:
+2010, section 3.2; as `imagehash.phash` with `hash_size=7`, but for the rounding) and two digits of mean colour, which
+tell a red product from a blue one. It is an exact key: pictures are alike when their keys are equal, so a key hangs on
+no other picture. Measured by `python -m benchmarks.fingerprint`:
 
 | share of pictures whose key stays | JPEG 95 | JPEG 75 | JPEG 50 | half size |
 |---|---|---|---|---|
-| 120 pieces of two photos, 200 to 427 px, read at 224 px | - | - | - | - |
-| 1,000 of CIFAR-10 at 32 px (JPEG 75 already) | - | - | - | - |
+| 120 pieces of two photos, 200 to 427 px, read at 224 px | 92 % | 94 % | 93 % | 98 % |
+| 1,000 of CIFAR-10 at 32 px (saved as JPEG 75 before) | 92 % | 98 % | 64 % | 73 % |
 
-Different pictures with one key: 0.0 % of CIFAR-10.
+Share of pictures that have a key with another picture of the set in common, right or wrong: 0.06 % of CIFAR-10's
+10,000 test pictures, 3 % of Fashion-MNIST's (grey, one thing before black), 0.3 % of scikit-learn's digits.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from PIL import Image
 _WAVES = 7  # of each direction; 6 keeps more keys of tiny pictures, but five times as many plain ones share one
 _SIDE = 4 * _WAVES
 _DECIMALS = 3  # of waves up to 7,000: what differs less is rounding, in which processors differ
-_COLOUR_STEP = 40  # of mean Cb and Cr in 0..255: grey is in the middle of a step, and saving moves a mean by less than 1
+_COLOUR_STEP = 40  # of mean Cb and Cr in 0..255: grey is mid-step, and saving moves a mean by less than 1
 
 
 def fingerprint(pixels: NDArray[np.uint8]) -> str:

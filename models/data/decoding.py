@@ -18,7 +18,7 @@ from PIL import Image
 
 from models.data.entries import Entry, Problem, Row
 from models.data.region import cut
-from models.picture import RESIZE_POLICIES, PictureError, read_picture
+from models.picture import RESIZE_POLICIES, PictureError, PictureLimits, read_picture
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and of how many; from one thread, often."""
@@ -28,11 +28,15 @@ _CHUNK = 512  # pictures given to the pool at once: bounds what waits, and is ho
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How pictures become pixels: side, channels (1 or 3), and a name in `models.picture.RESIZE_POLICIES`."""
+    """How pictures become pixels: side, channels (1 or 3), and a name in `models.picture.RESIZE_POLICIES`.
+
+    `limits` say which pictures are decoded at all.
+    """
 
     size: int
     channels: int
     resize: str
+    limits: PictureLimits | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -91,8 +95,8 @@ def prepared(entry: Entry, how: Preparation) -> tuple[NDArray[np.uint8], str]:
     digest = hashlib.sha256(data)
     if entry.box is not None:
         digest.update(repr(entry.box).encode())
-        data = cut(data, entry.box)
-    picture = read_picture(data, size=how.size, channels=how.channels, resize=how.resize)
+        data = cut(data, entry.box, how.limits)
+    picture = read_picture(data, size=how.size, channels=how.channels, resize=how.resize, limits=how.limits)
     return picture.pixels, digest.hexdigest()
 
 

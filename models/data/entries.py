@@ -40,6 +40,13 @@ PROBLEM_KINDS = {
 """Kind of a problem -> what it means and what is done about it."""
 
 
+def on_one_line(text: str) -> str:
+    """`text` as a report can print it: line breaks, control characters and bytes that are no UTF-8 become ?."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something about one picture (or class, or file) that its owner should know; `kind` is in `PROBLEM_KINDS`."""
@@ -51,6 +58,8 @@ class Problem:
     def __post_init__(self) -> None:
         if self.kind not in PROBLEM_KINDS:
             raise ValueError(f"{self.kind!r} is no kind of problem; expected one of {', '.join(PROBLEM_KINDS)}.")
+        object.__setattr__(self, "name", on_one_line(self.name))
+        object.__setattr__(self, "text", on_one_line(self.text))
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text}"
@@ -156,6 +165,9 @@ class Entry:
     origin: Origin
     box: Box | None = None
     part: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", on_one_line(self.name))
 
 
 @dataclass(frozen=True, slots=True)

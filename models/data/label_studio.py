@@ -24,6 +24,10 @@ _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of an uploaded file."""
 
 
+class _UnknownPictureError(Exception):
+    """No task will say where its picture is: a mistake of the request, not of one task."""
+
+
 def is_label_studio(content: object) -> bool:
     """Whether `content` is a list of Label Studio's tasks."""
     first = content[0] if isinstance(content, list) and content else None
@@ -36,6 +40,8 @@ def list_label_studio(path: Path, tasks: Sequence[Any], wishes: Wishes, finds: F
     for number, task in enumerate(tasks, 1):
         try:
             _add_task(finds, places, task, f"task {task.get('id', number)}", wishes)
+        except _UnknownPictureError as exc:
+            raise DataError(f"{path}: {exc}") from exc
         except BAD_SHAPES as exc:
             finds.problem(f"task {number}", "label", f"is not as Label Studio writes it ({type(exc).__name__}: {exc})")
     places.settle(str(path), finds)
@@ -87,7 +93,7 @@ def _image(data: Mapping[str, Any], wish: str | None) -> str:
             return str(data[key])
     paths = [value for value in data.values() if isinstance(value, str) and "." in value.rpartition("/")[2]]
     if len(paths) != 1:
-        raise DataError(f"which of {', '.join(map(str, data))} is the picture? Say --image-column.")
+        raise _UnknownPictureError(f"which of {', '.join(map(str, data))} is the picture? Say --image-column.")
     return paths[0]
 
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from models.data.entries import Entry, Problem
 from models.data.region import cut, whole
+from models.picture import PictureLimits
+
+_ANY = PictureLimits(max_megapixels=1e6)  # of pictures that were within the limits when they were loaded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +66,8 @@ class Labelled:
         entry = self.entries[row]
         data = entry.origin.read()
         if entry.box is not None:
-            return cut(data, entry.box)
-        return whole(data)
+            return cut(data, entry.box, _ANY)
+        return whole(data, _ANY)
 
     def summary(self) -> str:
         """One sentence: pictures, classes, size, and how many problems of which kind."""

@@ -29,7 +29,7 @@ from models.data.reading import Wishes
 from models.data.table import list_table
 from models.data.vott import list_vott_folder
 from models.errors import DataError
-from models.picture import RESIZE_POLICIES
+from models.picture import RESIZE_POLICIES, PictureLimits
 
 MAX_PICTURES = 1_000_000
 """More are refused: names, digests and labels alone would fill gigabytes."""
@@ -68,7 +68,8 @@ def load(
     if test_source is not None:
         listing = _with_test(listing, listed(test_source, wishes))
     _check_count(listing)
-    how = preparation(listing.entries, size=size, channels=channels, resize=resize)
+    how = replace(preparation(listing.entries, size=size, channels=channels, resize=resize),
+                  limits=PictureLimits(wishes.max_image_megapixels))
     read = functools.partial(_read, listing.entries, how, threads=threads, progress=progress)
     if cache is None or as_they_are(listing.entries, how) is not None:
         _check_memory(listing, how, wishes.max_memory_mb)

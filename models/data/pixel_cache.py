@@ -44,7 +44,7 @@ def through_cache(folder: Path, entries: Sequence[Entry], how: Preparation, read
 
 
 def _key(entries: Sequence[Entry], how: Preparation) -> str:
-    total = hashlib.sha256(f"1 {DECODE_POLICY} {how}".encode())
+    total = hashlib.sha256(f"1 {DECODE_POLICY} {how} {how.limits}".encode())
     for entry in entries:
         total.update(f"\n{_stamp(entry)}\t{entry.name}\t{entry.label}\t{entry.box}".encode(errors="surrogatepass"))
     return total.hexdigest()[:32]

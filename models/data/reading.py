@@ -9,6 +9,7 @@ from typing import Any
 
 from models.data.entries import Finds
 from models.errors import DataError
+from models.picture import PictureLimits
 
 MAX_MEMORY_MB = 8_000
 """Pixels beyond this are not held in memory."""
@@ -23,13 +24,14 @@ class Wishes:
     """What a caller may say about reading a source; None is decided from the data.
 
     `image_column` and `label_column` name the columns of a table; `images` is a folder in which pictures of a table or
-    a labelling tool are looked for, beside that file's own.
+    a labelling tool are looked for, beside that file's own. The limits are those of serving.
     """
 
     image_column: str | None = None
     label_column: str | None = None
     images: Path | None = None
     max_memory_mb: int = MAX_MEMORY_MB
+    max_image_megapixels: float = PictureLimits().max_megapixels
 
 
 def text_of(path: Path, finds: Finds) -> str:
@@ -57,5 +59,5 @@ def json_of(path: Path, finds: Finds) -> Any:
     """The content of a JSON file; raises `DataError`."""
     try:
         return json.loads(text_of(path, finds))
-    except (json.JSONDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # a number of thousands of digits is a plain ValueError
         raise DataError(f"{path}: is not JSON ({exc}).") from exc

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 
 from PIL import ExifTags, Image, ImageOps
 
@@ -22,29 +23,35 @@ _ALPHA_MODES = frozenset({"PA", "RGBa", "La"})
 
 def cut(data: bytes, box: Box, limits: PictureLimits | None = None) -> bytes:
     """The region of the picture in `data` as PNG bytes, upright; raises `PictureError` when there is no such region."""
-    image = _opened(data, limits)
-    if not _was_shown_as_stored(image, box):
-        image = ImageOps.exif_transpose(image)
-    piece = image.crop(_edges(image.size, box))
-    piece.info = dict(image.info)
-    return _plain_png(ImageOps.exif_transpose(piece) if "exif" in piece.info else piece)
+
+    def take(image: Image.Image) -> Image.Image:
+        if not _was_shown_as_stored(image, box):
+            image = ImageOps.exif_transpose(image)
+        piece = image.crop(_edges(image.size, box))
+        piece.info = dict(image.info)
+        return ImageOps.exif_transpose(piece) if "exif" in piece.info else piece
+
+    return _remade(data, take, limits)
 
 
 def whole(data: bytes, limits: PictureLimits | None = None) -> bytes:
     """The picture in `data` as PNG bytes, upright; raises `PictureError`."""
-    return _plain_png(ImageOps.exif_transpose(_opened(data, limits)))
+    return _remade(data, ImageOps.exif_transpose, limits)
 
 
-def _opened(data: bytes, limits: PictureLimits | None) -> Image.Image:
+def _remade(data: bytes, take: Callable[[Image.Image], Image.Image], limits: PictureLimits | None) -> bytes:
     most = (limits or PictureLimits()).max_pixels
     try:
         with Image.open(io.BytesIO(data), formats=open_formats()) as image:
             if image.width * image.height > most:
-                raise PictureError(f"too many pixels: {image.width * image.height:,}, the limit is {most:,}")
+                raise PictureError(f"too many pixels: {image.width * image.height:,}, the limit is {most:,} "
+                                   "(--max-image-megapixels)")
             image.load()
-            return image.copy()
+            return _plain_png(take(image.copy()))
     except PictureError:
         raise
+    except MemoryError as exc:
+        raise PictureError("too little memory to decode this image", is_final=False) from exc
     except Exception as exc:  # on broken files readers raise nearly every class, as in models.picture
         raise PictureError(what_is_wrong(data)) from exc
 
@@ -64,11 +71,11 @@ def _edges(size: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
     """Whole pixels that contain the region, inside the picture."""
     width, height = size
     across, down = (1.0, 1.0) if box.frame is None else (width / box.frame[0], height / box.frame[1])
-    left, top = max(0, math.floor(box.left * across)), max(0, math.floor(box.top * down))
-    right, bottom = min(width, math.ceil(box.right * across)), min(height, math.ceil(box.bottom * down))
+    left, right = (min(width, max(0.0, edge * across)) for edge in (box.left, box.right))
+    top, bottom = (min(height, max(0.0, edge * down)) for edge in (box.top, box.bottom))
     if right <= left or bottom <= top:
         raise PictureError("the region lies outside the picture")
-    return left, top, right, bottom
+    return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
 
 
 def _plain_png(image: Image.Image) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from models.data.class_names import label_fault, tidy
 from models.data.entries import Box, Entry, Finds, Origin
 
-BAD_SHAPES = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+BAD_SHAPES = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What reading JSON raises that is not of the shape its tool writes."""
 
 

@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 
 from models.data.entries import Problem
 
+_CLEAR = 0.5
+"""A margin that is enough in any class, because wrong labels weaken the thresholds too. Of 30 labels planted in 900
+digits (logistic regression, 96 % right, mean of three) thresholds alone find 20 and accuse no right one; with it 28
+and 3."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
@@ -45,9 +50,9 @@ def suspicious(probabilities: NDArray[np.floating], classes: NDArray[np.int64]) 
     rows = np.arange(len(classes))
     given = values[rows, classes]
     confident = values >= _thresholds(given, classes, values.shape[1])
-    best = np.where(confident, values, -1.0).argmax(axis=1)
-    is_suspect = confident.any(axis=1) & (best != classes) & (values[rows, best] > given)
+    best = np.where(confident.any(axis=1), np.where(confident, values, -1.0).argmax(axis=1), values.argmax(axis=1))
     margins = values[rows, best] - given
+    is_suspect = (confident.any(axis=1) & (margins > 0)) | (margins >= _CLEAR)
     order = rows[is_suspect][np.argsort(-margins[is_suspect], kind="stable")]
     return [Suspicion(int(row), int(classes[row]), int(best[row]), float(given[row]), float(values[row, best[row]]))
             for row in order]

@@ -20,8 +20,9 @@ from models.errors import DataError
 
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "image": ("image", "imagepath", "imagefile", "imagename", "img", "imgpath", "picture", "photo", "path", "filepath",
-              "filename", "file", "画像", "画像パス", "画像ファイル", "ファイル", "ファイル名"),
-    "label": ("label", "class", "classname", "category", "tag", "target", "ラベル", "クラス", "カテゴリ", "分類", "正解"),
+              "filename", "file", "画像", "画像パス", "ファイル", "ファイル名"),
+    "label": ("label", "class", "classname", "category", "tag", "target", "ラベル", "クラス", "カテゴリ", "分類",
+              "正解"),
     "part": ("split", "set", "subset", "partition", "分割"),
     "xmin": ("xmin",), "ymin": ("ymin",), "xmax": ("xmax",), "ymax": ("ymax",),
 }

@@ -14,7 +14,6 @@ from models.data.splitting import split
 from models.errors import DataError
 
 
-
 def _zip(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():

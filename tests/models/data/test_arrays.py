@@ -15,7 +15,6 @@ from models.errors import DataError
 from models.picture import read_picture
 
 
-
 def _grey(count: int, side: int = 28) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.stack([noise(seed, width=side, height=side, channels=1)[..., 0] for seed in range(count)])
 
@@ -70,15 +69,15 @@ def test_a_conflict_leaves_the_source_as_it_is(tmp_path: Path) -> None:
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "float": ({"x": _grey(4) / 255, "y": np.zeros(4, int)}, r"x is float64; expected uint8 in 0\.\.255: multiply by 255"),
-    "shape": ({"x": _grey(4)[..., None].repeat(2, -1), "y": np.zeros(4, int)}, r"x has shape \(4, 28, 28, 2\); expected"),
-    "channels first": ({"x": np.zeros((4, 3, 28, 28), np.uint8), "y": np.zeros(4, int)}, r"x has shape \(4, 3, 28, 28\)"),
+    "float": ({"x": _grey(4) / 255, "y": np.zeros(4, int)}, r"x is float64; expected uint8 in 0\.\.255: multiply"),
+    "shape": ({"x": _grey(4)[..., None].repeat(2, -1), "y": np.zeros(4, int)}, r"x has shape \(4, 28, 28, 2\)"),
+    "channels first": ({"x": np.zeros((4, 3, 28, 28), np.uint8), "y": np.zeros(4, int)}, r"shape \(4, 3, 28, 28\)"),
     "lengths": ({"x": _grey(4), "y": np.zeros(5, int)}, r"y has shape \(5,\); expected \(4,\)"),
     "names": ({"images": _grey(4), "y": np.zeros(4, int)}, r"has images, y; expected x uint8"),
     "test only": ({"x_test": _grey(4), "y_test": np.zeros(4, int)}, r"has x_test, y_test; expected"),
-    "both": ({"x": _grey(4), "y": np.zeros(4, int), "x_test": _grey(4), "y_test": np.zeros(4, int)}, "expected x uint8"),
+    "both": ({"x": _grey(4), "y": np.zeros(4, int), "x_test": _grey(4), "y_test": np.zeros(4, int)}, "expected x"),
     "half": ({"x": _grey(4), "y": np.zeros(4)}, "y is float64; expected whole numbers or texts"),
-    "too few labels": ({"x": _grey(4), "y": np.arange(4), "labels": np.array(["a", "b"])}, "values from 0 to 3; labels has 2"),
+    "too few labels": ({"x": _grey(4), "y": np.arange(4), "labels": np.array(["a", "b"])}, "from 0 to 3; labels has 2"),
     "labels twice": ({"x": _grey(4), "y": np.arange(4), "labels": np.array(["a", "a"])}, "expected texts, each once"),
     "pickle": ({"x": _grey(4), "y": np.array([None] * 4)}, r"cannot be read as \.npz"),
     "empty": ({"x": _grey(4)[:0], "y": np.zeros(0, int)}, r"x has shape \(0, 28, 28, 1\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def test_numbers_are_in_the_order_of_numbers() -> None:
 
     assert in_order(["10", "2", "1"]) == ("1", "2", "10")
     assert in_order(["10", "2", "b"]) == ("10", "2", "b")
+
+
+def test_names_that_are_no_unicode_can_be_reported(tmp_path: Path) -> None:
+    """Linux allows any bytes and line breaks; a report must still be printed."""
+    class_folders(tmp_path, "a", "b")
+    for name in (b"caf\xe9.png", b"two\nlines.png"):
+        try:
+            (tmp_path / "a" / os.fsdecode(name)).write_bytes(b"no picture")
+        except OSError:
+            pytest.skip("this file system takes Unicode only")
+    said = [str(problem) for problem in load(str(tmp_path)).problems]
+    assert sorted(text.partition(":")[0] for text in said) == ["a/caf?.png", "a/two?lines.png"]
+    assert all(text.encode() for text in said)
 
 
 def test_a_link_to_a_parent_ends(tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def test_a_name_that_several_files_have_is_missing(tmp_path: Path) -> None:
     rows = ["image,label", *(f"{i}.png,{'ab'[i % 2]}" for i in range(4)), "D:\\x\\same.png,a"]
     (tmp_path / "t.csv").write_text("\n".join(rows))
     problem, = load(str(tmp_path / "t.csv")).problems
-    assert str(problem) == ("row 6 (D:\\x\\same.png): there is no picture D:\\x\\same.png, and not just one of that name "
-                            "here")
+    assert str(problem) == ("row 6 (D:\\x\\same.png): there is no picture D:\\x\\same.png, "
+                            "and not just one of that name here")
 
 
 def test_pictures_may_lie_in_another_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -123,7 +123,8 @@ def test_odd_rows_are_left_out_and_named(folder: Path) -> None:
     """Blank lines cost no word; rows without a label, a picture, a file or with a wrong region do."""
     table = _table(folder, "image,label,split", "{path},{label},train")
     with table.open("a", encoding="utf-8", newline="") as file:
-        file.write("\r\n\r\n写真 2024/0.png,,train\r\n,a,train\r\nnone.png,a,train\r\n写真 2024/1.png,a,maybe\r\nshort\r\n")
+        file.write("\r\n\r\n写真 2024/0.png,,train\r\n,a,train\r\nnone.png,a,train\r\n")
+        file.write("写真 2024/1.png,a,maybe\r\nshort\r\n")
     problems = [str(problem) for problem in load(str(table)).problems]
     assert problems == [
         "row 9 (写真 2024/0.png): has no label", "row 10: names no picture",

@@ -24,7 +24,8 @@ ASSETS = {
 
 def _asset(number: str, name: str, *, folder: str = "C:/Users/me/写真 2024", **more: Any) -> dict[str, Any]:
     """As VoTT 2.2 writes one: `encodeURI` of the path, and `#` as %23."""
-    return {"format": "png", "id": number, "name": name, "path": "file:" + quote(f"{folder}/{name}", safe="/:,+$!&'()*;=@~"),
+    path = "file:" + quote(f"{folder}/{name}", safe="/:,+$!&'()*;=@~")
+    return {"format": "png", "id": number, "name": name, "path": path,
             "size": {"width": 60, "height": 40}, "state": 2, "type": 1, **more}
 
 
@@ -43,7 +44,8 @@ def _metadata(number: str, name: str, **more: Any) -> dict[str, Any]:
 def _project(assets: dict[str, Any]) -> dict[str, Any]:
     connection = {"id": "cnbq3TNF2", "name": "写真", "providerType": "localFileSystemProxy",
                   "providerOptions": {"encrypted": "eyJjaXBoZXJ0ZXh0IjoiNjZlNDNj"}}
-    return {"name": "pets", "securityToken": "pets Token", "sourceConnection": connection, "targetConnection": connection,
+    return {"name": "pets", "securityToken": "pets Token",
+            "sourceConnection": connection, "targetConnection": connection,
             "videoSettings": {"frameExtractionRate": 15}, "id": "cnbq3TNF1", "autoSave": True, "version": "2.2.0",
             "tags": [{"name": "cat", "color": "#5db300"}, {"name": "dog", "color": "#e81123"}],
             "exportFormat": {"providerType": "vottJson", "providerOptions": {"encrypted": "eyJjaXBoZXJ0ZXh0Ijoi"}},
@@ -68,8 +70,8 @@ def _write_project(folder: Path) -> Path:
     for number, (name, _) in ASSETS.items():
         _write(folder / f"{number}-asset.json", _metadata(number, name))
     unopened = _asset("ffff", "never.png", state=0)
-    return _write(folder / "pets.vott", _project({**{number: _asset(number, name) for number, (name, _) in ASSETS.items()},
-                                                  "ffff": unopened}))
+    assets = {number: _asset(number, name) for number, (name, _) in ASSETS.items()}
+    return _write(folder / "pets.vott", _project({**assets, "ffff": unopened}))
 
 
 def _write_export(folder: Path) -> Path:
@@ -95,7 +97,8 @@ def test_regions_of_every_shape_are_cut_out(folder: Path, shape: str) -> None:
     np.testing.assert_array_equal(data.pixels[rows["b#2.png, region 1"]], np.asarray(expected))
     np.testing.assert_array_equal(data.pixels[rows["b#2.png, region 2"]], np.asarray(whole.crop((30, 10, 50, 30))))
     said = {problem.kind: problem.text for problem in data.problems}
-    assert said["elsewhere"].startswith("pictures that are not where the file says were found by name: 3, such as C:/Users/me")
+    assert said["elsewhere"].startswith(
+        "pictures that are not where the file says were found by name: 3, such as C:/Users/me")
     if "project" in shape:
         assert said["label"] == "assets without an asset file beside the project are left out: 1"
 
@@ -116,9 +119,10 @@ def test_tags_of_whole_pictures(folder: Path) -> None:
     for place, (number, (name, _)) in enumerate(ASSETS.items()):
         assets[number] = {"asset": _asset(number, name, tags=["ab"[place % 2]]), "regions": [], "version": "2.2.0"}
     write(folder / "d.png", 4)
-    assets["d"] = {"asset": _asset("d", "d.png", tags=[{"name": "b", "color": "#fff"}]), "regions": [], "version": "2.2.0"}
+    assets["d"] = {"asset": _asset("d", "d.png", tags=[{"name": "b", "color": "#fff"}]), "regions": []}
     data = load(str(_write(folder / "x.json", _project(assets))))
-    assert dict(zip(data.names, data.classes.tolist(), strict=True)) == {"猫 1.png": 0, "b#2.png": 1, "c.png": 0, "d.png": 1}
+    assert dict(zip(data.names, data.classes.tolist(), strict=True)) == {
+        "猫 1.png": 0, "b#2.png": 1, "c.png": 0, "d.png": 1}
 
 
 def test_absolute_paths_of_this_machine_are_taken(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -132,8 +136,9 @@ def test_odd_assets_are_left_out_and_named(folder: Path) -> None:
     """Several tags, none, a frame of a video, a missing picture, a broken shape, a region outside."""
     assets = {number: _metadata(number, name) for number, (name, _) in ASSETS.items()}
     first = next(iter(assets.values()))
-    first["regions"] += [_region(3, ["cat", "dog"], 1, 1, 5, 5), _region(4, [], 1, 1, 5, 5), _region(5, ["cat"], 70, 5, 5, 5),
-                         _region(6, ["cat"], 5, 5, 0, 5), _region(7, ["cat"], float("nan"), 5, 2, 5)]
+    first["regions"] += [
+        _region(3, ["cat", "dog"], 1, 1, 5, 5), _region(4, [], 1, 1, 5, 5), _region(5, ["cat"], 70, 5, 5, 5),
+        _region(6, ["cat"], 5, 5, 0, 5), _region(7, ["cat"], float("nan"), 5, 2, 5)]
     assets["v"] = _metadata("v", "clip.mp4#t=1.5", type=3, parent=_asset("p", "clip.mp4", type=2))
     assets["m"] = _metadata("m", "missing.png")
     assets["e"] = {"asset": _asset("e", "c.png"), "regions": [], "version": "2.2.0"}
@@ -173,8 +178,11 @@ def test_version_1_scales_by_the_size_it_was_shown_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "expected"), [
     ("{", "is not JSON"), ("[" * 100_000, "is not JSON"), ("[]", "JSON of another kind"), ("3", "JSON of another kind"),
-    ('{"assets": 3}', "assets is no object"), ('{"frames": []}', "frames is no object"), ('{"assets": {}}', "no labelled"),
+    ('{"assets": 3}', "assets is no object"), ('{"frames": []}', "frames is no object"),
+    ('{"assets": {}}', "no labelled"),
     ('{"images": [], "annotations": [], "categories": []}', "is a COCO file; expected a VoTT"),
+    ('{"assets": {"a": {"asset": {"name": "a.png", "path": "a.png", "size": {"width": 1' + "0" * 400
+     + ', "height": 1}}, "regions": [{}]}}}', "no labelled picture in it"), ("1" * 5000, "is not JSON"),
     ('{"assets": {"a": 3, "../b": {"asset": null}}}', "no labelled picture in it .*is not as VoTT writes it"),
 ])
 def test_what_is_no_such_json_is_one_sentence(tmp_path: Path, content: str, expected: str) -> None:
