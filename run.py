@@ -104,7 +104,7 @@ def usage() -> str:
 def requirements_of(verb: str, arguments: "list[str]") -> str:
     """The requirements file a verb needs; Keras comes in where models are made or measured."""
     words = [word for word in arguments if not word.startswith("-")]
-    return ALL if verb == "models" and words[:1] == ["add"] else VERBS[verb][1]
+    return ALL if verb == "models" and words[:1] in (["add"], ["reference"]) else VERBS[verb][1]
 
 
 def gather(folder: Path, requirements: str) -> None:

@@ -1,7 +1,7 @@
-"""`run.py models`: list, show, add and remove model versions.
+"""`run.py models`: list, show, add and remove model versions, and give them a reference.
 
 Status 0 when done, 1 when it cannot be done, 2 when the arguments make no sense; always one sentence, never a
-traceback. Only `add` loads TensorFlow.
+traceback. Only `add` loads TensorFlow, and `reference` where a version has no ONNX export.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NoReturn
 from models.applications import find_application
 from models.errors import ModelError
 from models.names import name_fault
+from models.reference import cli as reference_verb
 from models.registry import CHAMPION, ModelVersion, Registry
 
 STORE = Path(__file__).resolve().parent / "store"
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description="List, show, add and remove model versions.")
-    verbs = parser.add_subparsers(metavar="list | show | add | remove", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(metavar="list | show | add | reference | remove", required=True, parser_class=_Parser)
     listing = verbs.add_parser("list", help="every version there is")
     listing.set_defaults(verb=_list)
     showing = verbs.add_parser("show", help="what a version says about itself, and whether its files are intact")
@@ -64,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     removing = verbs.add_parser("remove", help="delete a version")
     removing.add_argument("reference", metavar="NAME@VERSION", type=_exact_reference)
     removing.set_defaults(verb=_remove)
-    for one in (listing, showing, adding, removing):
+    referring = reference_verb.add_verb(verbs)
+    for one in (listing, showing, adding, referring, removing):
         one.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="default: models/store")
     return parser
 

@@ -28,7 +28,8 @@ ONNX_FILE = "model.onnx"
 OUTPUT_NAMES = ("probabilities", "embedding", "map")
 
 
-def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *, root: Path) -> ModelVersion:
+def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *, root: Path,
+                   extra: Mapping[str, bytes] | None = None) -> ModelVersion:
     """Write `<root>/<name>/<version>/` with the network, its export, golden pictures and `model.json`.
 
     Args:
@@ -37,6 +38,7 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
         spec: what `model.json` says, except `outputs`, `files` and what becomes of the export: these are filled in.
         pictures: 8 to 16 golden pictures, file name -> PNG bytes.
         root: the folder of all models; a version that is there already is never overwritten.
+        extra: further files of the version, name -> content: they are listed in `files` like the others.
 
     Raises:
         ModelError: the version exists, the model's outputs have other names, or the golden set is unusable.
@@ -45,17 +47,24 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
     if folder.exists():
         raise ModelError(f"{spec.name}@{spec.version} exists in {root}; remove it first or take another version.")
     shapes = output_shapes(model)
-    with _arriving(folder) as arriving:
+    with arriving(folder) as new:
         run = keras_run(model)
         golden = make_golden(pictures, run, size=spec.input_size, channels=spec.channels, resize=spec.resize)
-        names = [*write_golden(arriving, pictures, golden), KERAS_FILE]
-        model.save(arriving / KERAS_FILE)
-        outcome = export_onnx(model, arriving / ONNX_FILE, golden)
-        names += [ONNX_FILE] if (arriving / ONNX_FILE).exists() else []
-        files = {name: file_digest(arriving / name) for name in names}
+        names = [*write_golden(new, pictures, golden), KERAS_FILE]
+        model.save(new / KERAS_FILE)
+        outcome = export_onnx(model, new / ONNX_FILE, golden)
+        names += [ONNX_FILE] if (new / ONNX_FILE).exists() else []
+        files = {name: file_digest(new / name) for name in names} | write_extra(new, extra or {})
         about = {**spec.about, "onnx": outcome}
-        write_spec(arriving / SPEC_FILE, replace(spec, outputs=shapes, files=files, about=about))
+        write_spec(new / SPEC_FILE, replace(spec, outputs=shapes, files=files, about=about))
     return open_version(folder)
+
+
+def write_extra(folder: Path, extra: Mapping[str, bytes]) -> dict[str, str]:
+    """Write further files of a version into `folder`; name -> SHA-256."""
+    for name, content in extra.items():
+        (folder / name).write_bytes(content)
+    return {name: file_digest(folder / name) for name in extra}
 
 
 def output_shapes(model: Any) -> dict[str, tuple[int, ...]]:
@@ -77,15 +86,15 @@ def keras_run(model: Any) -> Run:
 
 
 @contextlib.contextmanager
-def _arriving(folder: Path) -> Iterator[Path]:
+def arriving(folder: Path) -> Iterator[Path]:
     """A dotted folder beside `folder` that takes its name when all went well, else disappears."""
-    arriving = folder.with_name(f".arriving-{folder.name}-{os.getpid()}")
-    arriving.mkdir(parents=True)
+    new = folder.with_name(f".arriving-{folder.name}-{os.getpid()}")
+    new.mkdir(parents=True)
     try:
-        yield arriving
-        arriving.rename(folder)
+        yield new
+        new.rename(folder)
     except BaseException:
-        shutil.rmtree(arriving, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         with contextlib.suppress(OSError):  # the name's folder stays where it holds other versions
             folder.parent.rmdir()
         raise

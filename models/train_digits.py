@@ -27,6 +27,10 @@ from models.calibration import calibrate, expected_calibration_error, fit_temper
 from models.distortion import distort
 from models.errors import ModelError
 from models.export import export_version
+from models.reference.adding import summary
+from models.reference.embedding import batched, keras_run
+from models.reference.making import Embed, Pictures, make_reference
+from models.reference.reference import REFERENCE_FILE
 from models.spec import ModelSpec
 from models.version import ModelVersion
 
@@ -92,17 +96,36 @@ def train(recipe: Recipe, *, root: Path, version: str) -> ModelVersion:
         "held_out": measure(predict(model, held_out.pixels), held_out.classes, temperature),
     }
     log.info("held out: %s", measured["held_out"])
-    spec = _spec(recipe, data, measured, temperature=temperature, version=version, seed=seed)
-    return export_version(model, spec, golden_pictures(validation), root=root)
+    files, said = reference(batched(keras_run(model)), data, recipe)
+    spec = _spec(recipe, data, {"measured": measured, **said}, temperature=temperature, version=version, seed=seed)
+    return export_version(model, spec, golden_pictures(validation), root=root, extra=files)
+
+
+def reference(embed: Embed, data: digits.Digits, recipe: Recipe) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The reference of the pictures trained on, measured by the validation pictures: its file, and what is said of it.
+    """
+    fit, validation = (_pictures(data, rows) for rows in _rows(data, recipe)[:2])
+    made = make_reference(fit, validation, digits.LABELS, embed, numbers=recipe.widths[-1])
+    return {REFERENCE_FILE: made.to_bytes()}, {"reference": summary(made, source="load_digits", seed=1,
+                                                                    others=validation)}
+
+
+def _pictures(data: digits.Digits, rows: NDArray[np.int64]) -> Pictures:
+    names = [digits.file_name(row) for row in rows]
+    return Pictures(data.pixels, rows, data.classes[rows], names, names)
 
 
 def split(data: digits.Digits, recipe: Recipe) -> tuple[Part, Part, Part]:
     """Fit, validation and held-out parts; the first two from the rows that are not held out, in their fixed order."""
+    fit, validation, held_out = (Part(data.pixels[rows], data.ink[rows], data.classes[rows])
+                                 for rows in _rows(data, recipe))
+    return fit, validation, held_out
+
+
+def _rows(data: digits.Digits, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     rows = digits.shuffled(np.flatnonzero(~data.is_held_out))
     count = round(len(rows) * recipe.validation_share)
-    chosen = (rows[count:], rows[:count], np.flatnonzero(data.is_held_out))
-    fit, validation, held_out = (Part(data.pixels[part], data.ink[part], data.classes[part]) for part in chosen)
-    return fit, validation, held_out
+    return rows[count:], rows[:count], np.flatnonzero(data.is_held_out)
 
 
 def fit_one(recipe: Recipe, part: Part, *, seed: int) -> Any:
@@ -170,14 +193,14 @@ def golden_pictures(part: Part) -> dict[str, bytes]:
 
 
 def _spec(
-    recipe: Recipe, data: digits.Digits, measured: dict[str, Any], *, temperature: float, version: str, seed: int
+    recipe: Recipe, data: digits.Digits, said: dict[str, Any], *, temperature: float, version: str, seed: int
 ) -> ModelSpec:
     import keras
 
     about = {
         "title": "Handwritten digits: a small residual network",
-        "accuracy": measured["held_out"]["accuracy"],
-        "measured": measured,
+        "accuracy": said["measured"]["held_out"]["accuracy"],
+        **said,
         "held_out": "a fifth of each class, fixed by models/digits.py, looked at once; its writers also wrote others",
         "data": {"source": digits.SOURCE, "sha256": data.digest, "pictures": len(data.classes)},
         "recipe": {name: getattr(recipe, name) for name in recipe.__slots__},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from server.classify import OK, PENDING, Outcome
 from server.errors import TooLargeError, UnknownError
+from server.gathering import Gathered
+from server.reference_fields import REFERENCE_FIELDS
 from server.served_model import ServedModel
 
 EMBEDDING_ROWS = 1000
@@ -27,12 +29,16 @@ _DIGITS = 6  # float16 keeps 3 to 4 digits; six decimals keep small probabilitie
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What fields are computed from: an outcome, the model that made it, and the arguments by row."""
+    """What fields are computed from: an outcome, the model that made it, and the arguments by row.
+
+    `gathered` is what some of them need besides.
+    """
 
     outcome: Outcome
     model: ServedModel
     arguments: Mapping[str, Any]
     sign: Callable[[str], str]
+    gathered: Gathered = field(default_factory=Gathered)
 
     def by_row(self, name: str) -> Sequence[Any]:
         """The argument `name` for every row: a single value is repeated."""
@@ -169,14 +175,21 @@ def _status(request: Request) -> list[str]:
     statuses = [OK] * len(outcome)
     for row in np.flatnonzero(outcome.rows < 0).tolist():
         statuses[row] = outcome.errors.get(row, PENDING)
+    for row in request.gathered.pending:
+        statuses[row] = PENDING
     return statuses
 
 
 def _note(request: Request) -> list[str | None]:
-    notes = request.outcome.notes
-    if not notes:
-        return [None] * len(request.outcome)
-    return [notes.get(digest) if digest else None for digest in request.outcome.digests]
+    """What is to be said of a picture, else of what its model cannot say of it."""
+    notes, outcome, remark = request.outcome.notes, request.outcome, request.model.remark
+    if not notes and remark is None:
+        return [None] * len(outcome)
+    column = [notes.get(digest) if digest else None for digest in outcome.digests]
+    if remark is None:
+        return column
+    return [remark if note is None and place >= 0 else note
+            for note, place in zip(column, outcome.rows.tolist(), strict=True)]
 
 
 def _top(request: Request) -> list[list[dict[str, Any]] | None]:
@@ -208,6 +221,6 @@ FIELDS: dict[str, Callable[[Request], list[Any]]] = {
     "label": _label, "confidence": _confidence, "label_at": _label_at, "confidence_at": _confidence_at,
     "probability": _probability, "margin": _margin, "entropy": _entropy, "needs_review": _needs_review,
     "embedding": _embedding, "status": _status, "note": _note, "top": _top, "id": _id, "cached": _cached,
-    "model": _model,
+    "model": _model, **REFERENCE_FIELDS,
 }
 """Field name -> how its column is computed."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from server.errors import BadRequestError, UnknownError, UnprocessableError
 
-TABLE_FIELDS = ("label", "confidence", "margin", "entropy", "status", "note", "model")
+TABLE_FIELDS = ("label", "confidence", "margin", "entropy", "status", "note", "model", "map_x", "map_y", "cluster",
+                "nearest_label", "outlier")
 """The columns of `image_table`, besides the path itself."""
 
 
@@ -31,6 +32,11 @@ class Function:
     def field(self) -> str:
         """The field it answers with."""
         return self.name.removeprefix("image_")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it is made of: its own, or those of the table."""
+        return TABLE_FIELDS if self.field == "table" else (self.field,)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -66,6 +72,20 @@ FUNCTIONS = _table(
              "The picture as a JSON array of numbers; at most 1000 rows a request.", "[0.12,0.0,1.5]"),
     Function("image_status", ("paths",), "string", "ok, pending, or why there is no answer.", "ok"),
     Function("image_note", ("paths",), "string", "A remark, such as: first frame of an animation.", None),
+    Function("image_map_x", ("paths",), "number", "The place on the model's map, which never moves: x, 0 to 100.", 41.25),
+    Function("image_map_y", ("paths",), "number", "The place on the model's map, which never moves: y, 0 to 100.", 7.5),
+    Function("image_cluster", ("paths",), "string", "The cluster of the nearest picture of the model's reference.",
+             "cat 2"),
+    Function("image_similarity", ("paths", "to"), "number",
+             "How like the picture at the path `to` each one is to the model: cosine, -1 to 1.", 0.87),
+    Function("image_nearest_label", ("paths",), "string",
+             "The label of the nearest picture of the model's reference.", "cat"),
+    Function("image_outlier", ("paths",), "number",
+             "The share of usual pictures that are nearer to the model's reference, 0 to 1: high is unlike all of it.",
+             0.42),
+    Function("image_duplicate_group", ("paths",), "string",
+             "A key of what each picture looks like: equal for equal pixels, mostly equal for copies saved again.",
+             "a3f10c9e55b2d33", has_model=False),
     Function("image_table", ("paths",), "object",
              "Every column at once, for Table Extensions and Prep: " + ", ".join(("path", *TABLE_FIELDS)) + ".",
              {"path": ["a.png"], "label": ["cat"], "confidence": [0.93], "status": ["ok"]}),
@@ -142,6 +162,12 @@ def path_column(values: object) -> list[str | None]:
     if kinds & {list, dict}:
         raise UnprocessableError("bad_path", "a path is a list or an object; expected text or null")
     return [value if value is None else str(value) for value in values]
+
+
+def argument_column(value: object, rows: int) -> list[str | None]:
+    """An argument that names pictures, one a row: a single one is repeated."""
+    values = path_column(value if isinstance(value, list) else [value])
+    return values * rows if len(values) == 1 else values
 
 
 def single(value: object, name: str) -> str | None:

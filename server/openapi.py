@@ -54,7 +54,10 @@ _LISTED_MODEL = {"type": "object", "required": ["name", "versions", "aliases"],
                  "properties": {"name": TEXT, "versions": {"type": "array"}, "aliases": {"type": "object"},
                                 "problem": TEXT}}
 _MODEL_CARD = record(name=TEXT, version=TEXT, labels=listed(TEXT), digest=TEXT, engine=TEXT, about={"type": "object"},
-                     input=record(size=WHOLE, channels=WHOLE, resize=TEXT))
+                     input=record(size=WHOLE, channels=WHOLE, resize=TEXT),
+                     outputs={"type": "object", "additionalProperties": listed(WHOLE)},
+                     reference={"anyOf": [{"type": "null"}, record(pictures=WHOLE, labels=listed(TEXT),
+                                                                   clusters=listed(TEXT))]})
 _READY = record(ready={"type": "boolean"}, filled={"type": "boolean"}, fault={"type": ["string", "null"]})
 
 

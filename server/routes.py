@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -22,7 +23,8 @@ from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.envelope import json_response, service
 from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
-from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
+from server.functions import FUNCTIONS, Call, argument_column, check_lengths, parse_call, path_column, single
+from server.gathering import Gathered, gather, named_pictures
 from server.openapi import document
 from server.served_model import ServedModel
 
@@ -44,18 +46,21 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = service().model(call.model)
-    deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
+    model = service().model(call.model) if call.function.has_model else service().fingerprints()
+    until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
+    names = call.function.fields
     with _place():
-        outcome = classify(call.paths, model, until=g.started + deadline_s)
+        named = named_pictures(names, argument_column(call.arguments.get("to"), len(call.paths)), model, until=until)
+        outcome = classify(call.paths, model, until=until)
+        gathered = gather(names, outcome, model, named=named)
     _summarise(outcome, model)
-    answer = _answer(call, _request(outcome, model, call.arguments))
+    answer = _answer(call, _request(outcome, model, call.arguments, gathered))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
 
 
 def _answer(call: Call, asked: fields.Request) -> Any:
     if call.function.field == "table":
-        return {"path": call.paths} | {field: fields.column(field, asked) for field in TABLE_FIELDS}
+        return {"path": call.paths} | {field: fields.column(field, asked) for field in call.function.fields}
     column = fields.column(call.function.field, asked)
     return column[0] if call.is_scalar else column
 
@@ -71,18 +76,31 @@ def classify_column() -> Response:
     model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
     with _place():
-        if is_upload:
-            outcome = classify_files(_read_files(), model, until=until)
-        else:
-            paths = path_column(body.get("paths"))
-            _check_rows(len(paths))
-            check_lengths(arguments, len(paths))
-            outcome = classify(paths, model, until=until)
+        pictures = _read_files() if is_upload else _paths_of(body, arguments)
+        named = named_pictures(names, argument_column(arguments.get("to"), len(pictures)), model, until=until)
+        answer = functools.partial(_classified, pictures, until=until)
+        outcome = answer(model)
+        gathered = gather(names, outcome, model, named=named, classify_with=answer,
+                          fingerprints=service().fingerprints)
     _summarise(outcome, model)
-    asked = _request(outcome, model, arguments)
+    asked = _request(outcome, model, arguments, gathered)
     columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
     return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
-                  "pending": outcome.pending, "columns": columns})
+                  "pending": outcome.pending + len(gathered.pending), "columns": columns})
+
+
+def _paths_of(body: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str | None]:
+    paths = path_column(body.get("paths"))
+    _check_rows(len(paths))
+    check_lengths(arguments, len(paths))
+    return paths
+
+
+def _classified(pictures: Sequence[str | None] | Sequence[bytes], model: ServedModel, *, until: float) -> Outcome:
+    """Paths or uploaded files, answered by `model`."""
+    if pictures and all(isinstance(picture, bytes) for picture in pictures):
+        return classify_files(cast("Sequence[bytes]", pictures), model, until=until)
+    return classify(cast("Sequence[str | None]", pictures), model, until=until)
 
 
 def _fields_of(body: Mapping[str, Any]) -> list[str]:
@@ -122,8 +140,9 @@ def _read_files() -> list[bytes]:
     return contents
 
 
-def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any]) -> fields.Request:
-    return fields.Request(outcome, model, arguments, service().sign)
+def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any], gathered: Gathered
+             ) -> fields.Request:
+    return fields.Request(outcome, model, arguments, service().sign, gathered=gathered)
 
 
 def _body() -> Any:
@@ -231,6 +250,8 @@ def model_card(reference: str) -> Response:
     spec = model.spec
     return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
+                  "outputs": {output: list(shape) for output, shape in spec.outputs.items()},
+                  "reference": None if model.places is None else model.places.describe(),
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})
 
 

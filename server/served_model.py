@@ -10,13 +10,14 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import calibrate
 from models.picture import PictureLimits
+from models.reference.reference import read_reference
 from models.registry import ModelVersion
 from server.answers import Answers
 from server.batching import Batcher, Prepared
@@ -27,6 +28,7 @@ from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
 from server.ranking import Rankings
+from server.reference_places import ReferencePlaces
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
@@ -36,8 +38,16 @@ log = logging.getLogger(__name__)
 _BATCHES_READY = 3  # prepared batches that may wait for each engine thread: enough to never starve it
 
 
+NO_REFERENCE = "this model has no reference: place, cluster, nearest label and outlier are null (run.py models reference)"
+"""What `image_note` says of every row then."""
+
+
 class ServedModel:
-    """A checked and warm version; `close` stops its threads."""
+    """A checked and warm version; `close` stops its threads.
+
+    Raises:
+        DamagedModelError: the reference of the version cannot be used.
+    """
 
     def __init__(self, version: ModelVersion, engine: Engine, *, settings: Settings, sources: Sources, store: Store,
                  metrics: Metrics) -> None:
@@ -47,6 +57,10 @@ class ServedModel:
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
                                limit_bytes=settings.cache_mb * 500_000)
+        reference = read_reference(version)
+        self.places = None if reference is None else ReferencePlaces(reference, self.answers,
+                                                                     limit_bytes=settings.cache_mb * 100_000)
+        self.remark = NO_REFERENCE if reference is None else None
         self.in_flight = InFlight(settings.queue_rows)
         self._lanes, self._url_lanes = Lanes(), Lanes()
         self._metrics = metrics
@@ -121,13 +135,18 @@ class ServedModel:
         with self._metrics.engine.labels(self.name).time():
             outputs = self.engine.run(np.stack([prepared.pixels for prepared in batch]))
         self._metrics.inferences.labels(self.name).inc(len(batch))
-        rankings = Rankings.of(_checked(outputs["probabilities"], len(batch), len(self.labels), self.spec.temperature))
+        rankings, vectors = self._read(outputs, len(batch))
         digests = [prepared.digest for prepared in batch]
         notes = [prepared.note for prepared in batch]
-        self.answers.put(digests, rankings, outputs["embedding"], notes)
+        self.answers.put(digests, rankings, vectors, notes)
         for row, (digest, note) in enumerate(zip(digests, notes, strict=True)):
             ranking = Rankings(rankings.order[row:row + 1], rankings.probabilities[row:row + 1])
             self.in_flight.finish_content(digest, Result(digest, ranking, note))
+
+    def _read(self, outputs: Mapping[str, NDArray[np.float32]], rows: int) -> tuple[Rankings, NDArray[np.float32]]:
+        """Rankings and embeddings of a batch; raises ValueError where the model broke its promise."""
+        probabilities = _checked(outputs["probabilities"], rows, len(self.labels), self.spec.temperature)
+        return Rankings.of(probabilities), outputs["embedding"]
 
 
 def _checked(probabilities: NDArray[np.float32], rows: int, classes: int, temperature: float) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from server.doors import Doors
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.filesystems import MOUNTS, network_kind
+from server.fingerprints import Fingerprints
 from server.metrics import Metrics
 from server.path_text import PathTexts
 from server.paths import Roots
@@ -56,6 +57,8 @@ class Service:
                                store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map), urls=fetcher)
         self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
                                    open_engine=open_engine)
+        self._fingerprints: Fingerprints | None = None
+        self._making = threading.Lock()
         self.is_filled = False
         self.fault: str | None = None
         self._ready: ServedModel | None = None
@@ -69,6 +72,10 @@ class Service:
     def close(self) -> None:
         """Stop the models and write what is queued."""
         self.models.close()
+        with self._making:
+            self._is_stopping = True
+            if self._fingerprints is not None:
+                self._fingerprints.close()
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()
@@ -89,6 +96,16 @@ class Service:
         if self._starter.is_alive() and not self.is_ready and self.fault is None:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
         return self.models.get(reference)
+
+    def fingerprints(self) -> Fingerprints:
+        """What makes keys for duplicates; its threads are started when the first key is asked for."""
+        with self._making:
+            if self._is_stopping:
+                raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
+            if self._fingerprints is None:
+                self._fingerprints = Fingerprints(self.settings, sources=self.sources, store=self.store,
+                                                  metrics=self.metrics)
+            return self._fingerprints
 
     def sign(self, digest: str) -> str:
         """The public id of a content: an HMAC, so that it cannot be guessed from the picture."""

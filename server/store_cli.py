@@ -16,6 +16,7 @@ from models.spec import SPEC_FILE
 from models.version import file_digest
 from server import settings_sources
 from server.errors import SettingsError
+from server.fingerprints import KEYS, WORDS
 from server.service import state_folder
 from server.settings import Settings
 from server.stored_file import Owner, StoredFile, opened
@@ -60,7 +61,8 @@ def _megabytes(text: str) -> float:
 
 def _stats(file: StoredFile, settings: Settings, _: argparse.Namespace) -> int:
     print(f"{file.path}: {file.size_bytes / 1e6:,.1f} MB")
-    references = {digest: reference for digest, (reference, _) in _versions(settings.store).items()}
+    references = {digest: f"model {reference}" for digest, (reference, _) in _versions(settings.store).items()}
+    references[KEYS] = "keys for duplicates,"
     for owner in file.owners():
         print(f"  {_called(owner, references)}: {owner.rows:,} {'paths' if owner.is_roots else 'answers'},"
               f" {owner.payload_bytes / 1e6:,.1f} MB{_age(owner)}")
@@ -70,7 +72,7 @@ def _stats(file: StoredFile, settings: Settings, _: argparse.Namespace) -> int:
 def _called(owner: Owner, references: dict[str, str]) -> str:
     if owner.is_roots:
         return "folders " + (", ".join(owner.name.removeprefix("roots ").splitlines()) or "(none)")
-    return f"model {references.get(owner.name, 'no longer in the model store,')} {owner.name[:12]}"
+    return f"{references.get(owner.name, 'model no longer in the model store,')} {owner.name[:12]}"
 
 
 def _age(owner: Owner) -> str:
@@ -84,7 +86,7 @@ def _prune(file: StoredFile, settings: Settings, arguments: argparse.Namespace) 
     if not kept:
         raise SettingsError(f"--store {settings.store} has no model version: nothing is pruned; name the right folder.")
     before = file.size_bytes
-    gone = file.prune_versions(kept)
+    gone = file.prune_versions(kept | {KEYS})
     oldest = file.prune_to(int(arguments.max_mb * 1e6)) if arguments.max_mb else 0
     print(f"{gone:,} answers of removed versions and {oldest:,} of the oldest are gone:"
           f" {before / 1e6:,.1f} MB became {file.size_bytes / 1e6:,.1f} MB.")
@@ -92,7 +94,7 @@ def _prune(file: StoredFile, settings: Settings, arguments: argparse.Namespace) 
 
 
 def _check(file: StoredFile, settings: Settings, _: argparse.Namespace) -> int:
-    classes = {digest: count for digest, (_, count) in _versions(settings.store).items() if count}
+    classes = {digest: count for digest, (_, count) in _versions(settings.store).items() if count} | {KEYS: WORDS}
     faults = list(file.faults(classes))
     for fault in faults:
         print(fault)

@@ -26,6 +26,7 @@ from models.training.choice import Choice, builder, choose
 from models.training.loop import DivergedError, Epoch, Training, predict
 from models.training.material import Material, gather
 from models.training.order import Order
+from models.training.referencing import Kept, reference_of
 from models.training.unfinished import Unfinished
 from models.version import ModelVersion
 
@@ -69,7 +70,7 @@ def train(order: Order, *, say: Say, started: float) -> ModelVersion:
     within_s = order.budget_s - reserve_s - spent_s
     model, choice, history = _train(choice, material, unfinished, within_s=within_s, say=say)
     trained = finish(model, choice, history, material, started=started, say=say)
-    version = write(order, material, trained)
+    version = write(order, material, trained, reference_of(order, material, model, within_s=reserve_s / 2, say=say))
     unfinished.remove()
     return version
 
@@ -124,13 +125,15 @@ def finish(model: Any, choice: Choice, history: list[Epoch], material: Material,
     return Trained(model, choice, history, temperature, validation, test, time.monotonic() - started)
 
 
-def write(order: Order, material: Material, trained: Trained) -> ModelVersion:
+def write(order: Order, material: Material, trained: Trained, reference: Kept) -> ModelVersion:
     """The version folder."""
     data = material.data
     spec = ModelSpec(name=order.name, version=next_version(order.store / order.name), labels=data.labels,
                      input_size=data.size, channels=data.channels, resize=data.resize,
-                     temperature=trained.temperature, outputs={}, files={}, about=about(order, material, trained))
-    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store)
+                     temperature=trained.temperature, outputs={}, files={},
+                     about=about(order, material, trained) | reference.about)
+    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store,
+                          extra=reference.files)
 
 
 def measure(probabilities: NDArray[np.float32], classes: NDArray[np.int64], temperature: float) -> dict[str, Any]:
