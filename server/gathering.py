@@ -1,4 +1,4 @@
-"""What some columns need besides the answers: looked up once for a request, while it has its place among those that wait.
+"""What some columns need besides the answers: looked up once, while the request has its place among those that wait.
 
 An outcome and the names of the fields enter; places, similarities and keys by row leave. Fields that need none of it
 cost nothing here.
@@ -80,11 +80,11 @@ def _pending(outcome: Outcome, other: Outcome) -> frozenset[int]:
 def _similarities(outcome: Outcome, named: Outcome, model: ServedModel) -> list[float | None]:
     """The cosine of each row's embedding with that of the picture named in the row."""
     column: list[float | None] = [None] * len(outcome)
-    pairs = [(row, one, other) for row, (one, other) in enumerate(zip(_answered(outcome), _answered(named), strict=True))
-             if one is not None and other is not None]
+    both = zip(_answered(outcome), _answered(named), strict=True)
+    pairs = [(row, one, other) for row, (one, other) in enumerate(both) if one is not None and other is not None]
     for start in range(0, len(pairs), _BLOCK):
         block = pairs[start:start + _BLOCK]
-        vectors = model.answers.vectors([digest for _, *both in block for digest in both])
+        vectors = model.answers.vectors([digest for _, *digests in block for digest in digests])
         known = [pair for pair in block if pair[1] in vectors and pair[2] in vectors]
         if known:
             values = cosines(np.stack([vectors[one] for _, one, _ in known]),

@@ -7,13 +7,14 @@ where a row has no answer, and for all rows where the model has no reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from models.reference.reference import Reference
     from server.fields import Request
 
 _DECIMALS = 4  # of a map 100 wide, and of a share of a thousand pictures
@@ -41,19 +42,20 @@ def _numbers(request: Request, values: NDArray[np.float32] | None) -> list[float
 
 
 def _cluster(request: Request) -> list[str | None]:
-    places = request.model.places
-    if places is None or request.gathered.placed is None:
-        return [None] * len(request.outcome)
-    names = np.array(places.reference.cluster_names, object)[places.reference.clusters]
-    return _known(request, names[request.gathered.placed.nearest])
+    return _names(request, lambda reference: (reference.cluster_names, reference.clusters))
 
 
 def _nearest_label(request: Request) -> list[str | None]:
-    places = request.model.places
-    if places is None or request.gathered.placed is None:
+    return _names(request, lambda reference: (reference.labels, reference.classes))
+
+
+def _names(request: Request, of: Callable[[Reference], tuple[Sequence[str], NDArray[np.int32]]]) -> list[str | None]:
+    """What is said of the nearest picture of the reference: a name, by its number."""
+    placed, places = request.gathered.placed, request.model.places
+    if placed is None or places is None:
         return [None] * len(request.outcome)
-    names = np.array(places.reference.labels, object)[places.reference.classes]
-    return _known(request, names[request.gathered.placed.nearest])
+    names, numbers = of(places.reference)
+    return _known(request, np.array(names, object)[numbers[placed.nearest]])
 
 
 def _known(request: Request, values: NDArray[Any]) -> list[Any]:

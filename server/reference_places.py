@@ -1,7 +1,7 @@
 """Where contents lie among a model's reference: computed from stored embeddings when first asked for, then kept.
 
-Digests enter, places leave. The memory is bounded; what has left it, and what an earlier process knew, is computed again
-from the embeddings, to the same bits. Columns that never ask for it pay nothing.
+Digests enter, places leave. The memory is bounded; what has left it, and what an earlier process knew, is computed
+again from the embeddings, to the same bits. Columns that never ask for it pay nothing.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _BATCHES_READY = 3  # prepared batches that may wait for each engine thread: enough to never starve it
 
 
-NO_REFERENCE = "this model has no reference: place, cluster, nearest label and outlier are null (run.py models reference)"
+NO_REFERENCE = "this model has no reference: map, cluster, nearest label and outlier are null (run.py models reference)"
 """What `image_note` says of every row then."""
 
 

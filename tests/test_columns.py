@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stack import Running, started
 
 from models import digits
-from server.functions import FUNCTIONS
+from server.functions import FUNCTIONS, TABLE_FIELDS
 
 ROWS = 24
 REAL = {"number": float, "string": str, "boolean": bool}
@@ -69,7 +69,7 @@ def field(running: Running, name: str, *columns: Any) -> Any:
 
 
 ARGUMENTS: dict[str, list[Any]] = {"image_label_at": [2], "image_confidence_at": [2], "image_probability": ["3"],
-                                   "image_needs_review": [0.99]}
+                                   "image_needs_review": [0.99], "image_similarity": ["é2.png"]}
 
 
 def test_every_function_is_deployed_public(running: Running) -> None:
@@ -159,7 +159,7 @@ def test_table_extension(running: Running, paths: list[str]) -> None:
     script = "return tabpy.query('image_table', _arg1['Image Path'])['response']"
     table = evaluate(running, script, _arg1={"Image Path": paths})
     assert {name: len(column) for name, column in table.items()} == dict.fromkeys(
-        ("path", "label", "confidence", "margin", "entropy", "status", "note", "model"), len(paths))
+        ("path", *TABLE_FIELDS), len(paths))
     assert table["status"] == ["ok"] * len(paths)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from models.data.reading import Wishes
 from models.reference.reference import MOST_PICTURES, REFERENCE_FILE
@@ -12,10 +13,10 @@ from models.registry import Registry
 _FEWEST = 50  # fewer make no map
 
 
-def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_verb(verbs: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     """The verb among the others."""
-    parser = verbs.add_parser("reference", help="a version's pictures as a map, clusters, nearest labels and outliers:"
-                              " a new version with them")
+    what = "a version with labelled pictures as its map, clusters, nearest labels and outliers: a new version"
+    parser: argparse.ArgumentParser = verbs.add_parser("reference", help=what)
     parser.add_argument("name", metavar="NAME[@VERSION]", help="the version it is made for; it stays as it is")
     parser.add_argument("source", metavar="SOURCE", help="labelled pictures: a folder of class folders, a table, ...;"
                         " see docs/training-data.md")

@@ -51,7 +51,7 @@ def _by_density(places: NDArray[np.float32]) -> NDArray[np.int64] | None:
 
 
 def _names(clusters: NDArray[np.int32], classes: NDArray[np.int32], labels: Sequence[str]) -> tuple[str, ...]:
-    """One name each: "cat", or "cat 1" and "cat 2" where two have the same, "cat + dog" where no label is most of it."""
+    """One each: "cat"; "cat 1" and "cat 2" where two would have the same; "cat + dog" where no label is most of it."""
     plain = [_name(np.bincount(classes[clusters == number], minlength=len(labels)), labels)
              for number in range(int(clusters.max()) + 1)]
     counts, seen, taken = Counter(plain), Counter[str](), set(plain)

@@ -112,7 +112,7 @@ def make_reference(
 
 
 def balanced(pictures: Pictures, count: int, *, seed: int) -> NDArray[np.int64]:
-    """`count` of them, or all there are: of each class as many, by turns; in an order that hangs on content and seed."""
+    """`count` of them, or all there are: of each class as many, by turns; by content and seed."""
     keys = [hashlib.sha256(f"{seed} {digest}".encode()).digest() for digest in pictures.digests]
     order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
     turns = np.empty(len(order), np.int64)

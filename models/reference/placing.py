@@ -73,4 +73,5 @@ def tenth(squared: NDArray[np.int64], is_same: NDArray[np.bool_]) -> NDArray[np.
     """The squared distance to the tenth neighbour that is another picture; `squared` (N, up to 11) rises by row."""
     last = squared.shape[1] - 1
     rank = np.minimum(np.where(is_same, NEIGHBOURS, NEIGHBOURS - 1), last)
-    return squared[np.arange(len(squared)), rank]
+    chosen: NDArray[np.int64] = squared[np.arange(len(squared)), rank]
+    return chosen

@@ -101,7 +101,7 @@ def _array(arrays: Any, name: str) -> NDArray[Any]:
     kind, dimensions = _ARRAYS[name]
     array: NDArray[Any] = arrays[name]
     if array.dtype != kind or array.ndim != dimensions:
-        raise ValueError(f"{name} is {array.dtype} of {array.ndim} dimensions, expected {np.dtype(kind)} of {dimensions}")
+        raise ValueError(f"{name} is {array.dtype}, {array.ndim}-D; expected {np.dtype(kind)}, {dimensions}-D")
     return array
 
 

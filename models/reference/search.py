@@ -36,7 +36,7 @@ class Search:
         return self._count
 
     def nearest(self, wanted: NDArray[np.int16], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The `count` nearest of each of `wanted` (M, D): places int64 (M, count), nearest first, and squared distances.
+        """The `count` nearest of each of `wanted` (M, D), nearest first: places int64 (M, count) and squared distances.
 
         Raises:
             ValueError: more are asked for than there are.
@@ -46,7 +46,8 @@ class Search:
         keys = np.empty((len(wanted), count), np.int64)
         for block in self._blocks(len(wanted)):
             keys[block] = self._best(2.0 * wanted[block].astype(np.float32), count)
-        return _LAST - (keys & _LAST), squares(wanted)[:, None] - (keys >> _PLACE_BITS)
+        places: NDArray[np.int64] = _LAST - (keys & _LAST)
+        return places, squares(wanted)[:, None] - (keys >> _PLACE_BITS)
 
     def _blocks(self, rows: int) -> Iterator[slice]:
         step = max(16, _SCORES // len(self._squares))
@@ -66,11 +67,13 @@ class Search:
 def _keys(scores: NDArray[np.float32], places: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """Whole numbers that order by score, then by place, the first highest."""
     numbers = np.arange(scores.shape[1]) if places is None else places
-    return (scores.astype(np.int64) << _PLACE_BITS) | (_LAST - numbers)
+    keys: NDArray[np.int64] = (scores.astype(np.int64) << _PLACE_BITS) | (_LAST - numbers)
+    return keys
 
 
 def _highest(keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The `count` highest of each row, falling."""
     if count < keys.shape[1]:
         keys = np.partition(keys, keys.shape[1] - count, axis=1)[:, keys.shape[1] - count:]
-    return np.sort(keys, axis=1)[:, ::-1]
+    falling: NDArray[np.int64] = np.sort(keys, axis=1)[:, ::-1]
+    return falling

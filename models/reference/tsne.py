@@ -88,4 +88,5 @@ def _scaled(places: NDArray[np.float64]) -> NDArray[np.float32]:
     """From 0, the longer side `SIDE`."""
     low = places.min(axis=0)
     scaled = (places - low) * (SIDE / (places - low).max())
-    return np.clip(np.round(scaled, 4), 0.0, SIDE).astype(np.float32)
+    fitted: NDArray[np.float32] = np.clip(np.round(scaled, 4), 0.0, SIDE).astype(np.float32)
+    return fitted

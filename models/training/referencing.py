@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,12 @@ from models.training.order import Order
 class Kept:
     """What a reference adds to a version: files by name, and what `model.json` says of it."""
 
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def reference_of(order: Order, material: Material, model: Any, *, within_s: float, say: Callable[[str], None]) -> Kept:
-    """A reference made in about `within_s` seconds; none, and why, where it cannot be made: the training counts more."""
+    """A reference made in about `within_s` seconds; where it cannot be made, none, and it is said why."""
     pictures = Pictures.of(material.data, material.train)
     others = Pictures.of(material.data, material.validation)
     try:

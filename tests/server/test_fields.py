@@ -41,6 +41,8 @@ class Model:
     labels: list[str]
     answers: Answers
     name: str = "pets@1"
+    remark: str | None = None
+    places: None = None
 
 
 @pytest.fixture

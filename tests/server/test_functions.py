@@ -22,6 +22,13 @@ CONTRACT = {
     "image_embedding": ("paths", "model", "refresh"),
     "image_status": ("paths", "model", "refresh"),
     "image_note": ("paths", "model", "refresh"),
+    "image_map_x": ("paths", "model", "refresh"),
+    "image_map_y": ("paths", "model", "refresh"),
+    "image_cluster": ("paths", "model", "refresh"),
+    "image_similarity": ("paths", "to", "model", "refresh"),
+    "image_nearest_label": ("paths", "model", "refresh"),
+    "image_outlier": ("paths", "model", "refresh"),
+    "image_duplicate_group": ("paths", "refresh"),
     "image_table": ("paths", "model", "refresh"),
 }
 """Names and parameters that workbooks in the field depend on: a line may be added, never changed."""
