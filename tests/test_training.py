@@ -14,6 +14,7 @@ import pytest
 from models import digits
 from models.golden import check_decode, check_engine
 from models.onnx_export import onnx_run
+from models.reference.reference import read_reference
 from models.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,9 @@ def test_a_killed_training_goes_on_and_is_served(pictures: Path, tmp_path: Path)
     assert about["accuracy"] > 0.9
     assert {row["name"] for row in about["leaderboard"]} >= {"majority class", "linear probe", "residual"}
     assert about["measured"]["test"]["pictures"] == 24
+    reference = read_reference(version)
+    assert reference is not None
+    assert (len(reference) > 50, set(reference.labels)) == (True, set(NAMES))
     assert str(pictures.parent) not in (version.folder / "model.json").read_text(encoding="utf-8")
     assert list(work.iterdir()) == []
 

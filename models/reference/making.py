@@ -96,7 +96,7 @@ def make_reference(
     until = time.monotonic() + within_s
     size = min(count or min(PICTURES, _NUMBERS // numbers), MOST_PICTURES, _MOST_NUMBERS // numbers)
     chosen = pictures.taken(balanced(pictures, max(size, FEWEST_PICTURES), seed=seed))
-    at = points(_embedded(chosen, embed, until=until - (1 - _SHARE_OF_EMBEDDING) * within_s))
+    at = _points(chosen, embed, until=until - (1 - _SHARE_OF_EMBEDDING) * within_s)
     _, first = np.unique(at, axis=0, return_index=True)
     first.sort()  # copies of a picture have one place
     at, chosen = at[first], chosen.taken(first)
@@ -129,13 +129,13 @@ def can_measure(others: Pictures | None) -> TypeGuard[Pictures]:
     return others is not None and len(others) >= _ENOUGH_MEASURING
 
 
-def _embedded(pictures: Pictures, embed: Embed, *, until: float = math.inf) -> NDArray[np.float16]:
-    """The embeddings of as many pictures as there is time for, float16 as the server keeps them."""
-    parts: list[NDArray[np.float16]] = []
+def _points(pictures: Pictures, embed: Embed, *, until: float = math.inf) -> NDArray[np.int16]:
+    """The points of as many pictures as there is time for, made of embeddings in float16 as the server keeps them."""
+    parts: list[NDArray[np.int16]] = []
     for pixels in pictures.blocks():
         if parts and time.monotonic() >= until:
             break
-        parts.append(np.clip(embed(pixels), -65504, 65504).astype(np.float16))
+        parts.append(points(np.clip(embed(pixels), -65504, 65504).astype(np.float16)))
     return np.concatenate(parts)
 
 
@@ -144,6 +144,6 @@ def _usual(at: NDArray[np.int16], others: Pictures | None, embed: Embed, *, seed
     if not can_measure(others):
         _, squared = neighbours(at, min(NEIGHBOURS, len(at) - 1))
         return np.sort(squared[:, -1])
-    measured = points(_embedded(others.taken(balanced(others, MEASURING, seed=seed)), embed))
+    measured = _points(others.taken(balanced(others, MEASURING, seed=seed)), embed)
     _, squared = Search(at).nearest(measured, min(NEIGHBOURS + 1, len(at)))
     return np.sort(tenth(squared, squared[:, 0] <= same_distance(at.shape[1])))

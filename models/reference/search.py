@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from models.reference.grid import squares
 
-_GROUP = 64  # points whose best is looked at first; only groups that may have one of the nearest are looked into
+_GROUP, _SMALL_GROUP = 64, 16  # points whose best is looked at first; then only groups with the best of these
+_SMALL = 10_000  # points
 _SCORES = 4_000_000  # of a block: 16 MB
 _FARTHEST = -(2**24) + 1  # below every score
 _PLACE_BITS = 24  # a score and a place make one whole number, of which no two are equal
@@ -26,11 +27,14 @@ class Search:
 
     def __init__(self, points: NDArray[np.int16]) -> None:
         self._count = len(points)
-        groups = -(-self._count // _GROUP)
-        self._columns = np.zeros((points.shape[1], groups * _GROUP), np.float32)
-        self._columns[:, :self._count] = points.T
-        self._squares = np.full(groups * _GROUP, -_FARTHEST, np.float32)
-        self._squares[:self._count] = squares(points)
+        self._size = _GROUP if self._count > _SMALL else _SMALL_GROUP
+        self._groups = -(-self._count // self._size)
+        padded = np.zeros((self._groups * self._size, points.shape[1]), np.float32)
+        padded[:self._count] = points
+        lengths = np.full(len(padded), -_FARTHEST, np.float32)
+        lengths[:self._count] = squares(points)
+        self._columns = np.ascontiguousarray(self._dealt(padded).T)
+        self._squares = self._dealt(lengths)
 
     def __len__(self) -> int:
         return self._count
@@ -49,6 +53,10 @@ class Search:
         places: NDArray[np.int64] = _LAST - (keys & _LAST)
         return places, squares(wanted)[:, None] - (keys >> _PLACE_BITS)
 
+    def _dealt(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The firsts of all groups, then the seconds, and so on: the best of each is then found six times as fast."""
+        return rows.reshape(self._groups, self._size, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape)
+
     def _blocks(self, rows: int) -> Iterator[slice]:
         step = max(16, _SCORES // len(self._squares))
         return (slice(start, start + step) for start in range(0, rows, step))
@@ -58,16 +66,16 @@ class Search:
         those has a better one, or an equal one that comes first."""
         scores = doubled @ self._columns
         scores -= self._squares
-        by_group = scores.reshape(len(scores), -1, _GROUP)
-        groups = _LAST - (_highest(_keys(by_group.max(axis=2)), min(count, by_group.shape[1])) & _LAST)
-        places = (groups[:, :, None] * _GROUP + np.arange(_GROUP)).reshape(len(scores), -1)
-        return _highest(_keys(np.take_along_axis(scores, places, axis=1), places), count)
+        by_group = _keys(scores.reshape(len(scores), self._size, self._groups).max(axis=1), np.arange(self._groups))
+        groups = (_LAST - (_highest(by_group, min(count, self._groups)) & _LAST))[:, :, None]
+        members = np.arange(self._size)
+        found = np.take_along_axis(scores, (members * self._groups + groups).reshape(len(scores), -1), axis=1)
+        return _highest(_keys(found, (groups * self._size + members).reshape(len(scores), -1)), count)
 
 
-def _keys(scores: NDArray[np.float32], places: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+def _keys(scores: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Whole numbers that order by score, then by place, the first highest."""
-    numbers = np.arange(scores.shape[1]) if places is None else places
-    keys: NDArray[np.int64] = (scores.astype(np.int64) << _PLACE_BITS) | (_LAST - numbers)
+    keys: NDArray[np.int64] = (scores.astype(np.int64) << _PLACE_BITS) | (_LAST - places)
     return keys
 
 

@@ -108,7 +108,8 @@ def reference(version: ModelVersion) -> Reference:
 @pytest.fixture(scope="module")
 def paths(folder: Path) -> list[str | None]:
     """The good pictures."""
-    return sorted(path.name for path in folder.glob("*.png") if path.name != "broken.png")
+    names = sorted(path.name for path in folder.glob("*.png") if path.name != "broken.png")
+    return [*names]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from models.registry import ModelVersion
 from server import store_cli
+from server.fingerprints import KEYS
 from server.paths import FoundFile, Signature
 from server.ranking import FULL_UP_TO
 from server.service import state_folder
@@ -70,6 +71,19 @@ def test_prune_keeps_a_version_that_is_half_copied(tmp_path: Path, version: Mode
     (models / "digits" / "1" / "model.onnx").unlink()
     assert store_cli.main(["prune", f"--state={tmp_path / 's'}", f"--store={models}"]) == 0
     assert count(path, "answers") == 3
+
+
+def test_keys_for_duplicates_are_no_removed_version(tmp_path: Path, version: ModelVersion,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    """They belong to no model: they are named, sound, and stay."""
+    path = fill(tmp_path / "s", version)
+    with closing(Store(path)) as store:
+        store.put_answer(store.name_id(KEYS), StoredAnswer("key", bytes(16), None), b"")
+    for verb in ("stats", "prune", "check"):
+        assert store_cli.main([verb, f"--state={tmp_path / 's'}"]) == 0
+    assert "  keys for duplicates, fingerprint-: 1 answers" in capsys.readouterr().out
+    with closing(Store(path)) as store:
+        assert [answer.digest for answer in store.answers(store.name_id(KEYS), ["key"])] == ["key"]
 
 
 def test_prune_without_any_model_is_refused(tmp_path: Path, version: ModelVersion,

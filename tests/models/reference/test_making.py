@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from references import LABELS, NUMBERS, a_reference, embed, some_pictures
 
 from models.errors import DataError, ModelError
 from models.reference.clusters import clusters_of
@@ -18,7 +19,6 @@ from models.reference.making import Pictures, balanced, make_reference
 from models.reference.placing import Placed, Placing
 from models.reference.reference import Reference, from_bytes
 from models.reference.tsne import map_of
-from references import LABELS, NUMBERS, a_reference, embed, some_pictures
 
 pytest.importorskip("openTSNE", reason="openTSNE is not installed: only the serving requirements are")
 
@@ -110,7 +110,9 @@ def test_few_pictures_make_a_map_too(count: int) -> None:
     """Of four it is their principal components; neighbours are as many as there are."""
     made = make_reference(some_pictures(), None, LABELS, embed, numbers=NUMBERS, count=count)
     placed = Placing(made).place(embed(some_pictures(seed=5).pixels))
-    assert (len(made), np.isfinite(placed.places).all(), placed.nearest.max() < count) == (count, True, True)
+    assert len(made) == count
+    assert np.isfinite(placed.places).all()
+    assert placed.nearest.max() < count
 
 
 def test_pictures_that_are_all_alike_are_refused() -> None:

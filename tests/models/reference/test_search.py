@@ -21,7 +21,10 @@ def cloud(rows: int, numbers: int = 8, seed: int = 1) -> NDArray[np.int16]:
     return made
 
 
-def brute(among: NDArray[np.int16], wanted: NDArray[np.int16], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+Found = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def brute(among: NDArray[np.int16], wanted: NDArray[np.int16], count: int) -> Found:
     """Every squared distance in whole numbers, sorted, the first of equal ones first."""
     difference = wanted.astype(np.int64)[:, None] - among.astype(np.int64)[None]
     squared = (difference**2).sum(axis=2)
