@@ -20,6 +20,7 @@ def drain(service: Service, sockets: Mapping[int, Any], *, drain_s: float) -> bo
     if _wait(lambda: not _busy(sockets), drain_s):
         return True
     service.models.stop_waiting()
+    service.stop_waiting_for_keys()
     return _wait(lambda: not _busy(sockets), _LAST_S)
 
 

@@ -81,7 +81,7 @@ def classify_column() -> Response:
         answer = functools.partial(_classified, pictures, until=until)
         outcome = answer(model)
         gathered = gather(names, outcome, model, named=named, classify_with=answer,
-                          fingerprints=service().fingerprints)
+                          fingerprints=functools.partial(service().fingerprints, is_under_way=True))
     _summarise(outcome, model)
     asked = _request(outcome, model, arguments, gathered)
     columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}

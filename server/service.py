@@ -62,7 +62,7 @@ class Service:
         self.is_filled = False
         self.fault: str | None = None
         self._ready: ServedModel | None = None
-        self._is_stopping = False
+        self._is_stopping = self._is_closed = False
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class Service:
         """Stop the models and write what is queued."""
         self.models.close()
         with self._making:
-            self._is_stopping = True
+            self._is_closed = True
             if self._fingerprints is not None:
                 self._fingerprints.close()
         self.store.close()
@@ -97,15 +97,24 @@ class Service:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
         return self.models.get(reference)
 
-    def fingerprints(self) -> Fingerprints:
-        """What makes keys for duplicates; its threads are started when the first key is asked for."""
+    def fingerprints(self, *, is_under_way: bool = False) -> Fingerprints:
+        """What makes keys for duplicates; its threads are started when the first key is asked for.
+
+        BusyError when the server is about to stop, but not for a request that was under way before.
+        """
         with self._making:
-            if self._is_stopping:
+            if self._is_closed or (self._is_stopping and not is_under_way):
                 raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
             if self._fingerprints is None:
                 self._fingerprints = Fingerprints(self.settings, sources=self.sources, store=self.store,
                                                   metrics=self.metrics)
             return self._fingerprints
+
+    def stop_waiting_for_keys(self) -> None:
+        """Let every request go on with the keys that are done."""
+        with self._making:
+            if self._fingerprints is not None:
+                self._fingerprints.in_flight.stop_waiting()
 
     def sign(self, digest: str) -> str:
         """The public id of a content: an HMAC, so that it cannot be guessed from the picture."""

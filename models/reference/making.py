@@ -28,7 +28,7 @@ PICTURES = 4000
 """Pictures of a reference where nobody says how many."""
 
 _NUMBERS = 1_500_000  # of them together: 3 MB in the file
-_MOST_NUMBERS = 25_600_000  # 26,000 x 1,000, or 100,000 x 256: 100 MB of memory in the server
+_MOST_NUMBERS = 25_600_000  # 26,000 x 1,000, or 100,000 x 256: 150 MB of memory in the server
 MEASURING = 1000
 """Pictures that are not in the reference and say which distances are usual."""
 
@@ -83,7 +83,7 @@ def make_reference(
         embed: the network.
         numbers: how many an embedding has.
         count: pictures of the reference; without it as many as make 3 MB, at most 4,000. More than 100,000, or than
-            take a server 100 MB, are not kept.
+            take a server 150 MB, are not kept.
         seed: another seed, other pictures and another map.
         within_s: seconds it may take: then fewer pictures are taken, and the map is left as it is by then.
 

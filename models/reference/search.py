@@ -23,7 +23,7 @@ _LAST = 2**_PLACE_BITS - 1
 
 
 class Search:
-    """The points searched in, int16 (N, D); float32 in memory: 26 MB for 100,000 x 64."""
+    """The points searched in, int16 (N, D); float32 here: 26 MB for 100,000 x 64."""
 
     def __init__(self, points: NDArray[np.int16]) -> None:
         self._count = len(points)

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +18,10 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models import digits
+from models.reference.placing import Placed, Placing
 from models.reference.reference import REFERENCE_FILE, Reference, read_reference
 from models.registry import ModelVersion
 from models.version import file_digest
@@ -60,6 +63,19 @@ class Site:
         answer = self.client.post("/v1/classify", json={"paths": paths, "fields": fields, **body})
         assert answer.status_code == 200, answer.text
         return answer.get_json()
+
+
+@dataclass
+class CountedPlacing:
+    """Another placing that counts what it is asked for."""
+
+    other: Placing
+    pictures: int = 0
+
+    def place(self, vectors: NDArray[np.float32]) -> Placed:
+        """The other one's answer."""
+        self.pictures += len(vectors)
+        return self.other.place(vectors)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +179,22 @@ def test_a_column_of_labels_asks_for_no_place(options: Settings, engine: OnnxEng
         places = one.service.model("digits").places
         assert places is not None
         assert (len(places), one.service._fingerprints) == (0, None)
+
+
+def test_columns_asked_at_once_are_placed_once(options: Settings, engine: OnnxEngine, paths: list[str | None],
+                                               tmp_path: Path, whole: dict[str | None, tuple[Any, ...]]) -> None:
+    """Tableau asks for x, y, cluster and label of the same column in one moment."""
+    with ExitStack() as stack:
+        one = _open(stack, replace(options, state=tmp_path), engine)
+        one.column("label", paths)
+        places = one.service.model("digits").places
+        assert places is not None
+        counted = places._placing = CountedPlacing(places._placing)  # type: ignore[assignment]
+        app = create_app(one.service)
+        with ThreadPoolExecutor(8) as pool:
+            columns = list(pool.map(lambda _: Site(one.service, app.test_client()).column("map_x", paths), range(8)))
+        assert columns == [[whole[path][0] for path in paths]] * 8
+        assert counted.pictures == len(paths)
 
 
 # ---- what the values are -----------------------------------------------------------------------------------------
