@@ -38,7 +38,7 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
         spec: what `model.json` says, except `outputs`, `files` and what becomes of the export: these are filled in.
         pictures: 8 to 16 golden pictures, file name -> PNG bytes.
         root: the folder of all models; a version that is there already is never overwritten.
-        extra: further files of the version, name -> content: they are listed in `files` like the others.
+        extra: further files that belong to the version, name -> bytes; listed with their hashes like the others.
 
     Raises:
         ModelError: the version exists, the model's outputs have other names, or the golden set is unusable.
@@ -47,24 +47,18 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
     if folder.exists():
         raise ModelError(f"{spec.name}@{spec.version} exists in {root}; remove it first or take another version.")
     shapes = output_shapes(model)
-    with arriving(folder) as new:
+    with arriving_folder(folder) as arriving:
         run = keras_run(model)
         golden = make_golden(pictures, run, size=spec.input_size, channels=spec.channels, resize=spec.resize)
-        names = [*write_golden(new, pictures, golden), KERAS_FILE]
-        model.save(new / KERAS_FILE)
-        outcome = export_onnx(model, new / ONNX_FILE, golden)
-        names += [ONNX_FILE] if (new / ONNX_FILE).exists() else []
-        files = {name: file_digest(new / name) for name in names} | write_extra(new, extra or {})
+        names = [*write_golden(arriving, pictures, golden), KERAS_FILE]
+        model.save(arriving / KERAS_FILE)
+        outcome = export_onnx(model, arriving / ONNX_FILE, golden)
+        names += [ONNX_FILE] if (arriving / ONNX_FILE).exists() else []
+        names += _write_extra(arriving, extra or {})
+        files = {name: file_digest(arriving / name) for name in names}
         about = {**spec.about, "onnx": outcome}
-        write_spec(new / SPEC_FILE, replace(spec, outputs=shapes, files=files, about=about))
+        write_spec(arriving / SPEC_FILE, replace(spec, outputs=shapes, files=files, about=about))
     return open_version(folder)
-
-
-def write_extra(folder: Path, extra: Mapping[str, bytes]) -> dict[str, str]:
-    """Write further files of a version into `folder`; name -> SHA-256."""
-    for name, content in extra.items():
-        (folder / name).write_bytes(content)
-    return {name: file_digest(folder / name) for name in extra}
 
 
 def output_shapes(model: Any) -> dict[str, tuple[int, ...]]:
@@ -85,16 +79,24 @@ def keras_run(model: Any) -> Run:
     return run
 
 
+def _write_extra(folder: Path, extra: Mapping[str, bytes]) -> list[str]:
+    """Write the files and return their names; a name that is taken would hide a file of the version."""
+    for name, data in extra.items():
+        with (folder / name).open("xb") as file:
+            file.write(data)
+    return list(extra)
+
+
 @contextlib.contextmanager
-def arriving(folder: Path) -> Iterator[Path]:
+def arriving_folder(folder: Path) -> Iterator[Path]:
     """A dotted folder beside `folder` that takes its name when all went well, else disappears."""
-    new = folder.with_name(f".arriving-{folder.name}-{os.getpid()}")
-    new.mkdir(parents=True)
+    arriving = folder.with_name(f".arriving-{folder.name}-{os.getpid()}")
+    arriving.mkdir(parents=True)
     try:
-        yield new
-        new.rename(folder)
+        yield arriving
+        arriving.rename(folder)
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(arriving, ignore_errors=True)
         with contextlib.suppress(OSError):  # the name's folder stays where it holds other versions
             folder.parent.rmdir()
         raise

@@ -20,13 +20,13 @@ from models.data.labelled import Labelled
 from models.data.loading import load
 from models.data.reading import Wishes
 from models.errors import DataError, ModelError
-from models.export import arriving, write_extra
+from models.export import arriving_folder
 from models.reference.embedding import embedder
 from models.reference.making import MEASURING, Pictures, balanced, can_measure, make_reference
 from models.reference.placing import NEIGHBOURS
 from models.reference.reference import REFERENCE_FILE, Reference
 from models.spec import SPEC_FILE, write_spec
-from models.version import ModelVersion, open_version
+from models.version import ModelVersion, file_digest, open_version
 
 _MEASURED_SHARE = 0.1  # of the pictures stays out of the reference and says what is usual
 
@@ -98,11 +98,13 @@ def with_files(version: ModelVersion, extra: Mapping[str, bytes], *, about: Mapp
     folder = root / spec.name / (number or next_version(root / spec.name))
     if folder.exists():
         raise ModelError(f"{spec.name}@{folder.name} exists in {root}; remove it first or take another version.")
-    with arriving(folder) as new:
+    with arriving_folder(folder) as new:
         for name in spec.files:
             if name not in extra:
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(version.folder / name, new / name)
-        files = {**spec.files, **write_extra(new, extra)}
+        for name, content in extra.items():
+            (new / name).write_bytes(content)
+        files = {**spec.files, **{name: file_digest(new / name) for name in extra}}
         write_spec(new / SPEC_FILE, replace(spec, version=folder.name, files=files, about=about, digest=""))
     return open_version(folder)
