@@ -11,7 +11,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import orjson
@@ -76,9 +76,9 @@ def classify_column() -> Response:
     model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
     with _place():
-        pictures = _read_files() if is_upload else _paths_of(body, arguments)
+        pictures: list[Any] = _read_files() if is_upload else _paths_of(body, arguments)
         named = named_pictures(names, argument_column(arguments.get("to"), len(pictures)), model, until=until)
-        answer = functools.partial(_classified, pictures, until=until)
+        answer = functools.partial(classify_files if is_upload else classify, pictures, until=until)
         outcome = answer(model)
         gathered = gather(names, outcome, model, named=named, classify_with=answer,
                           fingerprints=functools.partial(service().fingerprints, is_under_way=True))
@@ -94,13 +94,6 @@ def _paths_of(body: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str
     _check_rows(len(paths))
     check_lengths(arguments, len(paths))
     return paths
-
-
-def _classified(pictures: Sequence[str | None] | Sequence[bytes], model: ServedModel, *, until: float) -> Outcome:
-    """Paths or uploaded files, answered by `model`."""
-    if pictures and all(isinstance(picture, bytes) for picture in pictures):
-        return classify_files(cast("Sequence[bytes]", pictures), model, until=until)
-    return classify(cast("Sequence[str | None]", pictures), model, until=until)
 
 
 def _fields_of(body: Mapping[str, Any]) -> list[str]:
@@ -247,12 +240,7 @@ def _aliases(registry: Registry, name: str) -> dict[str, Any]:
 def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
     model = service().model(reference)
-    spec = model.spec
-    return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
-                  "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
-                  "outputs": {output: list(shape) for output, shape in spec.outputs.items()},
-                  "reference": None if model.places is None else model.places.describe(),
-                  "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})
+    return json_response(model.card())
 
 
 @routes.get("/healthz")

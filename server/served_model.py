@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,15 @@ class ServedModel:
     def name(self) -> str:
         """name@version."""
         return f"{self.spec.name}@{self.spec.version}"
+
+    def card(self) -> dict[str, Any]:
+        """What `/v1/models/<reference>` says of it."""
+        spec = self.spec
+        return {"name": spec.name, "version": spec.version, "labels": list(spec.labels),
+                "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
+                "outputs": {output: list(shape) for output, shape in spec.outputs.items()},
+                "reference": None if self.places is None else self.places.describe(),
+                "digest": spec.digest, "engine": self.engine.name, "about": dict(spec.about)}
 
     def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], bool]:
         """Work on `wanted` and wait for it until `until` (time.monotonic()).
