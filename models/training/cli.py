@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from models.architectures import table
-from models.data.loading import Wishes
+from models.data.reading import Wishes
 from models.errors import ModelError
 from models.names import name_fault
 from models.training.order import Order, seconds_of
