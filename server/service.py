@@ -31,7 +31,7 @@ from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
 from server.url_fetch import UrlFetcher
-from server.url_prefix import UrlPrefix
+from server.url_scheme import prefix_of
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Service:
         self.doors = Doors.of(settings)
         self._key = _read_key(settings.state / "image-id.key")
         self.store = Store(settings.state / "answers.sqlite")
-        fetcher = UrlFetcher([UrlPrefix.of(text) for text in settings.allow_url], timeout_s=settings.url_timeout_s)
+        fetcher = UrlFetcher([prefix_of(text) for text in settings.allow_url], timeout_s=settings.url_timeout_s)
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
                                recheck_s=settings.recheck_s, limit_bytes=settings.cache_mb * 500_000,
                                store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map), urls=fetcher)

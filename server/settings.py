@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 from server.errors import SettingsError
 from server.path_text import PathTexts
 from server.paths import Roots
-from server.url_prefix import UrlPrefix
+from server.url_scheme import prefix_of
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORES = os.cpu_count() or 1
@@ -33,7 +33,8 @@ class Settings:
     map: tuple[str, ...] = _setting((), "FROM=TO: texts below FROM (a share, a drive, a URL or a folder elsewhere) mean"
                                     " files below TO, inside --images; repeat it for more", metavar="FROM=TO")
     allow_url: tuple[str, ...] = _setting((), "a URL below which pictures may be read, such as"
-                                          " https://img.example/photos; repeat it for more", metavar="PREFIX")
+                                          " https://img.example/photos or s3://bucket/photos; repeat it for more",
+                                          metavar="PREFIX")
     url_timeout_s: float = _setting(10.0, "seconds one picture behind a URL may take, redirects included")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
@@ -114,7 +115,7 @@ class Settings:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
         for text in self.allow_url:
-            UrlPrefix.of(text)
+            prefix_of(text)
         roots = Roots.of(self.images)
         for target in PathTexts.of(self.map).folders.values():
             if not roots.contains(target):

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.found_url import Found, FoundUrl
+from server.found_url import Fetched, Found, FoundUrl
 from server.path_error import PathError
 from server.path_text import PathTexts
 from server.paths import FoundFile, PathResolver, Roots, look_again
 from server.store import Store, StoredSource
-from server.url_fetch import Fetched, UrlFetcher
+from server.url_fetch import UrlFetcher
 from server.url_prefix import IS_URL
 
 log = logging.getLogger(__name__)
