@@ -135,4 +135,4 @@ async def _body(stored: StoredObject, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-CUT_OFF = "the storage broke off in the middle of the object: ask again"
+CUT_OFF = "the storage broke off before the object was complete: ask again"

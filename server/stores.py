@@ -116,7 +116,7 @@ class AzureStore:
         self._refused, self._silent = exceptions.HttpResponseError, exceptions.ServiceRequestError
         self._nobody = exceptions.ClientAuthenticationError
         self._changed = MatchConditions.IfModified
-        self._bounds = {"retry_total": 1, "connection_timeout": _CONNECT_S, "read_timeout": timeout_s}
+        self._bounds = {"retry_total": 0, "connection_timeout": _CONNECT_S, "read_timeout": timeout_s}
         self.errors = (exceptions.AzureError, aiohttp.ClientError, OSError, ValueError)
         self._fs = _opened(AzureBlobFileSystem)
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
