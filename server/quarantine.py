@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parent.parent
 START_S = 30.0  # a new Python that imports numpy and Pillow on a busy machine
+_CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_")  # of storages: a decoder has no use for them
 _ORPHAN_S = 5.0  # a child whose server is gone ends by itself so much after the limit
 
 
@@ -220,9 +221,11 @@ class _Child:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the project importable and without a numerical library's threads, which reserve memory."""
+    """Ours, with the project importable, without a storage's credentials, and without a numerical library's threads,
+    which reserve memory."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(_CREDENTIALS)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _own_group() -> dict[str, Any]:

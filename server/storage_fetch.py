@@ -1,7 +1,7 @@
 """Pictures in object storage: one plain request for one object, bounded in bytes and time.
 
 What speaks to a storage is fsspec's library for it, opened once, at the first picture, with the credentials and the
-endpoint of the server's own environment. It is given a bucket and a key, never a URL: nothing is listed, nothing matched.
+endpoint of the server's own environment. It is given a bucket and a key, never a URL: nothing is listed or matched.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ _GRACE_S = 2.0  # the library ends its request itself; if it cannot, its thread 
 
 
 class SilentError(PathError):
-    """The storage cannot be reached, or nobody says who we are: the next object would have no better luck."""
+    """The storage cannot be reached: the next object would have no better luck."""
+
+
+class StrangerError(SilentError):
+    """The environment does not say who we are, or not now: the storage is opened anew before it is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class StorageFetcher:
             return self._fetched(self._opened(), url, found, max_bytes)
         except SilentError as exc:
             self._silent = (time.monotonic() + _KEPT_S, str(exc))
+            if isinstance(exc, StrangerError):
+                self._store = None
             raise
 
     def _opened(self) -> ObjectStore:

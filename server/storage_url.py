@@ -1,9 +1,10 @@
 """URLs of object storage as they are compared: scheme, bucket and whole key segments, never as text.
 
-A text enters, a `StorageUrl` leaves in its one canonical form. After the bucket everything is the key, letter by letter,
-as the storage has it: nothing is percent-decoded, `?` and `#` begin nothing, `*` matches nothing, no dots are followed.
-So nothing in a text can choose a version, an endpoint, an account or any option. What gateways and file systems behind
-a storage may read in another way (dots, empty segments, backslashes, and the same percent-encoded) is refused.
+A text enters, a `StorageUrl` leaves in its one canonical form. After the bucket everything is the key, letter by
+letter, as the storage has it: nothing is percent-decoded, `?` and `#` begin nothing, `*` matches nothing, no dots are
+followed. So nothing in a text can choose a version, an endpoint, an account or any option. What gateways and file
+systems behind a storage may read in another way (dots, empty segments, backslashes, and the same percent-encoded) is
+refused.
 """
 
 from __future__ import annotations
@@ -81,13 +82,13 @@ def parse_storage_folder(text: str) -> StorageUrl:
 
 def _check(key: str) -> None:
     """Raise PathError for a key that is read in different ways, as it is or after any number of decodings."""
-    reading, how = key, ""
+    reading, is_decoded = key, False
     while True:
         if "\\" in reading or _CONTROL.search(reading):
-            raise PathError(f"the object's name has {how or 'a '}backslash or control character")
+            raise PathError(f"the object's name has {'an encoded ' if is_decoded else 'a '}backslash or control character")
         segments = reading.split("/")
         if any(segment in (".", "..") for segment in segments):
-            raise PathError(f"the object's name has {how}dots between slashes")
+            raise PathError(f"the object's name has {'encoded ' if is_decoded else ''}dots between slashes")
         if "" in segments:
             raise PathError(EMPTY)
         decoded = unquote(reading, errors="surrogateescape")
@@ -95,7 +96,7 @@ def _check(key: str) -> None:
             return
         if len(segments) != len(decoded.split("/")):
             raise PathError("the object's name has an encoded slash")
-        reading, how = decoded, "an encoded "
+        reading, is_decoded = decoded, True
 
 
 class StoragePrefix(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from server.path_error import PathError
-from server.storage_fetch import CUT_OFF, ObjectStore, SilentError, StoredObject
+from server.storage_fetch import CUT_OFF, ObjectStore, SilentError, StoredObject, StrangerError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ UNREACHABLE = "the storage does not answer"
 _REGION = "the bucket is in another region: start the server with AWS_DEFAULT_REGION set to it"
 _ARCHIVED = "the object is archived: restore it first"
 _CONNECT_S = 4.0
+_OPEN_S = 20.0
 _CHUNK = 1 << 16
 _CODE = re.compile(r"[A-Za-z0-9]{1,60}", re.ASCII)
 
@@ -42,12 +43,12 @@ _STATUSES = {401: DENIED, 403: DENIED, 404: NOT_FOUND}
 
 
 def _opened(kind: type, **options: Any) -> Any:
-    """An fsspec file system of our own; raises SilentError where its environment is no good."""
+    """An fsspec file system of our own; raises StrangerError where its environment is no good."""
     try:
         return kind(skip_instance_cache=True, use_listings_cache=False, **options)
     except (ValueError, OSError) as exc:
         log.warning("a storage cannot be opened: %s", exc)
-        raise SilentError(NO_CREDENTIALS) from exc
+        raise StrangerError(NO_CREDENTIALS) from exc
 
 
 def _answered(what: object) -> PathError:
@@ -68,11 +69,17 @@ class S3Store:
                         exceptions.ProxyConnectionError)
         self._nobody = (exceptions.NoCredentialsError, exceptions.PartialCredentialsError,
                         exceptions.CredentialRetrievalError, exceptions.ProfileNotFound, exceptions.TokenRetrievalError)
-        self.errors = (exceptions.BotoCoreError, exceptions.ClientError, aiohttp.ClientError, OSError, ValueError)
+        self.errors: tuple[type[Exception], ...] = (exceptions.BotoCoreError, exceptions.ClientError,
+                                                    aiohttp.ClientError, OSError, ValueError)
         ours = {"connect_timeout": _CONNECT_S, "read_timeout": timeout_s, "max_pool_connections": 64,
                 "retries": {"mode": "standard", "total_max_attempts": 2}}
         self._fs = _opened(S3FileSystem, config_kwargs=ours | conf.get("s3", {}).get("config_kwargs", {}))
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
+        try:
+            self._fs.connect(timeout=_OPEN_S)  # a second of work, and it may ask the instance who we are
+        except self.errors as exc:
+            log.warning("S3 cannot be opened: %s", exc)
+            raise StrangerError(NO_CREDENTIALS) from exc
 
     @asynccontextmanager
     async def get(self, bucket: str, key: str, version: str) -> AsyncIterator[StoredObject | None]:
@@ -98,7 +105,7 @@ class S3Store:
         if isinstance(exc, self._silent):
             return SilentError(UNREACHABLE)
         if isinstance(exc, self._nobody):
-            return SilentError(NO_CREDENTIALS)
+            return StrangerError(NO_CREDENTIALS)
         if isinstance(exc, self._refused):
             code = str(exc.response.get("Error", {}).get("Code", ""))
             return PathError(_S3_CODES[code]) if code in _S3_CODES else _answered(code)
@@ -117,7 +124,7 @@ class AzureStore:
         self._nobody = exceptions.ClientAuthenticationError
         self._changed = MatchConditions.IfModified
         self._bounds = {"retry_total": 0, "connection_timeout": _CONNECT_S, "read_timeout": timeout_s}
-        self.errors = (exceptions.AzureError, aiohttp.ClientError, OSError, ValueError)
+        self.errors: tuple[type[Exception], ...] = (exceptions.AzureError, aiohttp.ClientError, OSError, ValueError)
         self._fs = _opened(AzureBlobFileSystem)
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
 
@@ -148,7 +155,7 @@ class AzureStore:
             known = _AZURE_CODES.get(code) or _STATUSES.get(exc.status_code or 0)
             if known is not None:
                 return PathError(known)
-            return SilentError(NO_CREDENTIALS) if isinstance(exc, self._nobody) else _answered(code)
+            return StrangerError(NO_CREDENTIALS) if isinstance(exc, self._nobody) else _answered(code)
         return PathError(CUT_OFF)
 
 
@@ -162,7 +169,7 @@ class GoogleStore:
 
         self._silent, self._nobody = aiohttp.ClientConnectorError, GoogleAuthError
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
-        self.errors = (aiohttp.ClientError, GoogleAuthError, OSError, ValueError)
+        self.errors: tuple[type[Exception], ...] = (aiohttp.ClientError, GoogleAuthError, OSError, ValueError)
         self._fs = _opened(GCSFileSystem, access="read_only")
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
 
@@ -191,7 +198,7 @@ class GoogleStore:
         """What went wrong below HTTP."""
         if isinstance(exc, self._silent):
             return SilentError(UNREACHABLE)
-        return SilentError(NO_CREDENTIALS) if isinstance(exc, self._nobody) else PathError(CUT_OFF)
+        return StrangerError(NO_CREDENTIALS) if isinstance(exc, self._nobody) else PathError(CUT_OFF)
 
 
 STORES: dict[str, Callable[[float], ObjectStore]] = {"s3": S3Store, "az": AzureStore, "gs": GoogleStore}
