@@ -51,6 +51,26 @@ def _opened(kind: type, **options: Any) -> Any:
         raise StrangerError(NO_CREDENTIALS) from exc
 
 
+def _staying_session() -> type:
+    """aiobotocore's HTTP session, but without following redirects: it would to anywhere, and S3's REST has none."""
+    from aiobotocore.httpsession import AIOHTTPSession
+
+    class Requests:
+        """The part of aiohttp's session that aiobotocore uses."""
+
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def request(self, *arguments: Any, **options: Any) -> Any:
+            return self._session.request(*arguments, **(options | {"allow_redirects": False}))
+
+    class StayingSession(AIOHTTPSession):  # type: ignore[misc] - the library publishes no types
+        async def _get_session(self, proxy_url: Any) -> Requests:
+            return Requests(await super()._get_session(proxy_url))
+
+    return StayingSession
+
+
 def _answered(what: object) -> PathError:
     return PathError(f"the storage answered {what if _CODE.fullmatch(str(what)) else 'with an error'}")
 
@@ -72,7 +92,7 @@ class S3Store:
         self.errors: tuple[type[Exception], ...] = (exceptions.BotoCoreError, exceptions.ClientError,
                                                     aiohttp.ClientError, OSError, ValueError)
         ours = {"connect_timeout": _CONNECT_S, "read_timeout": timeout_s, "max_pool_connections": 64,
-                "retries": {"mode": "standard", "total_max_attempts": 2}}
+                "http_session_cls": _staying_session(), "retries": {"mode": "standard", "total_max_attempts": 2}}
         self._fs = _opened(S3FileSystem, config_kwargs=ours | conf.get("s3", {}).get("config_kwargs", {}))
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
         try:
@@ -97,6 +117,8 @@ class S3Store:
             yield None
             return
         async with answer["Body"] as body:
+            if body.raw_stream.history:  # a later aiobotocore that _staying_session() does not hold
+                raise PathError("the storage redirects elsewhere, where it is not followed")
             yield StoredObject(answer.get("ContentLength"), answer.get("ETag", ""), answer.get("CacheControl"),
                                answer.get("ContentEncoding"), body.iter_chunks(_CHUNK))
 
@@ -123,7 +145,7 @@ class AzureStore:
         self._refused, self._silent = exceptions.HttpResponseError, exceptions.ServiceRequestError
         self._nobody = exceptions.ClientAuthenticationError
         self._changed = MatchConditions.IfModified
-        self._bounds = {"retry_total": 0, "connection_timeout": _CONNECT_S, "read_timeout": timeout_s}
+        self._bounds = {"retry_total": 0, "permit_redirects": False, "connection_timeout": _CONNECT_S, "read_timeout": timeout_s}
         self.errors: tuple[type[Exception], ...] = (exceptions.AzureError, aiohttp.ClientError, OSError, ValueError)
         self._fs = _opened(AzureBlobFileSystem)
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
