@@ -85,7 +85,8 @@ def _check(key: str) -> None:
     reading, is_decoded = key, False
     while True:
         if "\\" in reading or _CONTROL.search(reading):
-            raise PathError(f"the object's name has {'an encoded ' if is_decoded else 'a '}backslash or control character")
+            article = "an encoded" if is_decoded else "a"
+            raise PathError(f"the object's name has {article} backslash or control character")
         segments = reading.split("/")
         if any(segment in (".", "..") for segment in segments):
             raise PathError(f"the object's name has {'encoded ' if is_decoded else ''}dots between slashes")

@@ -64,7 +64,7 @@ def _staying_session() -> type:
         def request(self, *arguments: Any, **options: Any) -> Any:
             return self._session.request(*arguments, **(options | {"allow_redirects": False}))
 
-    class StayingSession(AIOHTTPSession):  # type: ignore[misc] - the library publishes no types
+    class StayingSession(AIOHTTPSession):  # type: ignore[misc]  # it publishes no types
         async def _get_session(self, proxy_url: Any) -> Requests:
             return Requests(await super()._get_session(proxy_url))
 
@@ -145,7 +145,8 @@ class AzureStore:
         self._refused, self._silent = exceptions.HttpResponseError, exceptions.ServiceRequestError
         self._nobody = exceptions.ClientAuthenticationError
         self._changed = MatchConditions.IfModified
-        self._bounds = {"retry_total": 0, "permit_redirects": False, "connection_timeout": _CONNECT_S, "read_timeout": timeout_s}
+        self._bounds = {"retry_total": 0, "permit_redirects": False, "connection_timeout": _CONNECT_S,
+                        "read_timeout": timeout_s}
         self.errors: tuple[type[Exception], ...] = (exceptions.AzureError, aiohttp.ClientError, OSError, ValueError)
         self._fs = _opened(AzureBlobFileSystem)
         self.loop: asyncio.AbstractEventLoop = self._fs.loop
@@ -189,7 +190,7 @@ class GoogleStore:
         from gcsfs.core import GCSFileSystem
         from google.auth.exceptions import GoogleAuthError
 
-        self._silent, self._nobody = aiohttp.ClientConnectorError, GoogleAuthError
+        self._silent, self._nobody = (aiohttp.ClientConnectorError, aiohttp.ClientSSLError), GoogleAuthError
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
         self.errors: tuple[type[Exception], ...] = (aiohttp.ClientError, GoogleAuthError, OSError, ValueError)
         self._fs = _opened(GCSFileSystem, access="read_only")

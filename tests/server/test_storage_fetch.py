@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +32,7 @@ pytest_plugins = ("server_fixtures",)
 if TYPE_CHECKING:
     from server_fixtures import Clock, Pictures, WatchedEngine
 
+ROOT = Path(__file__).resolve().parents[2]
 A = "s3://bucket/photos/a.png"
 SLOW = "the URL took longer than"
 
@@ -85,7 +89,7 @@ def fetcher_of(shelf: Shelf, timeout_s: float = 5.0, now: Callable[[], float] = 
 
 BODIES: dict[str, tuple[Callable[[], StoredObject], str]] = {
     "too long, announced": (lambda: StoredObject(5000, "", None, None, pieces(b"x")), "too many bytes"),
-    "too long, unannounced": (lambda: StoredObject(None, "", None, None, pieces(b"x" * 60, b"x" * 60)), "too many bytes"),
+    "too long, unannounced": (lambda: StoredObject(None, "", None, None, pieces(b"x" * 99, b"xx")), "too many bytes"),
     "longer than announced": (lambda: StoredObject(50, "", None, None, pieces(b"x" * 60, b"x" * 60)), "too many bytes"),
     "shorter than announced": (lambda: StoredObject(50, "", None, None, pieces(b"x")), CUT_OFF),
     "empty": (lambda: StoredObject(0, "", None, None, pieces()), "the object is empty"),
@@ -95,7 +99,8 @@ BODIES: dict[str, tuple[Callable[[], StoredObject], str]] = {
 
 
 @pytest.mark.parametrize(("stored", "reason"), BODIES.values(), ids=BODIES)
-def test_an_object_that_cannot_be_taken_has_a_reason(shelf: Shelf, stored: Callable[[], StoredObject], reason: str) -> None:
+def test_an_object_that_cannot_be_taken_has_a_reason(shelf: Shelf, stored: Callable[[], StoredObject], reason: str
+                                                     ) -> None:
     """Bounded before it is read, and while it is."""
     shelf.objects["photos/a.png"] = stored
     with pytest.raises(PathError) as caught:
@@ -185,8 +190,8 @@ def answer(fetcher: UrlFetcher, text: str, max_bytes: int = 1000) -> bytes | str
         return str(exc)
 
 
-NAMES = ["a.png", "画像 1.png", "a*.png", "[a].png", "a?versionId=1.png", "a#b.png", "50%.png", "a%20b.png", "a+b&c=d.png",
-         "~!$'(),;=@:.png", "é.png", "e\u0301.png", "deep/er/a.png", "a..b", "..."]
+NAMES = ["a.png", "画像 1.png", "a*.png", "[a].png", "a?versionId=1.png", "a#b.png", "50%.png", "a%20b.png",
+         "a+b&c=d.png", "~!$'(),;=@:.png", "é.png", "e\u0301.png", "deep/er/a.png", "a..b", "..."]
 
 
 @S3
@@ -291,6 +296,31 @@ def test_a_peer_that_does_not_do_its_part_has_a_reason(peer: tuple[Web, UrlFetch
     assert time.monotonic() - before < 4.0
 
 
+VERBOSE = """
+import sys
+from server import logs
+from server.settings import Settings
+from server.storage_url import StoragePrefix
+from server.url_fetch import UrlFetcher
+logs.set_up(Settings(verbose=True), process="server")
+fetcher = UrlFetcher([StoragePrefix.of("s3://bucket")])
+for name in ("personnel-4711.png", "missing-4711.png"):
+    try:
+        print(fetcher.fetch(fetcher.admit(f"s3://bucket/{name}"), max_bytes=100).data)
+    except ValueError as exc:
+        print(exc)
+"""
+
+
+@S3
+def test_no_library_logs_what_was_asked_for(environment: pytest.MonkeyPatch, web: Web) -> None:
+    """Not at --verbose either; and the process ends in silence."""
+    environment.setenv("AWS_ENDPOINT_URL_S3", web.url)
+    web.pages["/bucket/personnel-4711.png"] = Page(b"picture")
+    done = subprocess.run([sys.executable, "-c", VERBOSE], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout.splitlines(), done.stderr) == (["b'picture'", NOT_FOUND], "")
+
+
 @S3
 def test_nobody_at_the_endpoint_is_noticed_once(environment: pytest.MonkeyPatch) -> None:
     """Then it is left alone for a while."""
@@ -314,5 +344,6 @@ def test_a_column_of_objects_and_files_is_answered(put: Callable[..., None], ser
     texts: list[str | None] = ["0.png", "s3://bucket/photos/0.png", " s3://bucket/photos/1.png", "s3://bucket/photos/none.png",
                                "s3://bucket/photos/broken.png", "s3://bucket/photos/../a.png"]
     outcomes: list[Outcome] = [classify(texts, model, until=time.monotonic() + 30) for _ in range(2)]
-    assert [(watched.inferences, outcome.pending, sorted(outcome.errors)) for outcome in outcomes] == [(2, 0, [3, 4, 5])] * 2
+    assert [(outcome.pending, sorted(outcome.errors)) for outcome in outcomes] == [(0, [3, 4, 5])] * 2
+    assert watched.inferences == 2
     assert outcomes[0].errors[3] == NOT_FOUND
