@@ -34,9 +34,10 @@ _CODE = re.compile(r"[A-Za-z0-9]{1,60}", re.ASCII)
 
 _S3_CODES = {
     "NoSuchKey": NOT_FOUND, "404": NOT_FOUND, "NoSuchBucket": NO_BUCKET, "AccessDenied": DENIED, "403": DENIED,
-    "InvalidAccessKeyId": DENIED, "SignatureDoesNotMatch": DENIED, "ExpiredToken": DENIED, "InvalidToken": DENIED,
-    "AllAccessDisabled": DENIED, "PermanentRedirect": _REGION, "AuthorizationHeaderMalformed": _REGION,
+    "InvalidAccessKeyId": DENIED, "SignatureDoesNotMatch": DENIED, "AllAccessDisabled": DENIED,
+    "PermanentRedirect": _REGION, "AuthorizationHeaderMalformed": _REGION,
     "InvalidObjectState": _ARCHIVED}
+_S3_EXPIRED = ("ExpiredToken", "InvalidToken")  # files of credentials may have new ones: they are read anew
 _AZURE_CODES = {"BlobNotFound": NOT_FOUND, "ContainerNotFound": NO_BUCKET, "ContainerBeingDeleted": NO_BUCKET,
                 "BlobArchived": _ARCHIVED}
 _STATUSES = {401: DENIED, 403: DENIED, 404: NOT_FOUND}
@@ -130,6 +131,8 @@ class S3Store:
             return StrangerError(NO_CREDENTIALS)
         if isinstance(exc, self._refused):
             code = str(exc.response.get("Error", {}).get("Code", ""))
+            if code in _S3_EXPIRED:
+                return StrangerError(NO_CREDENTIALS)
             return PathError(_S3_CODES[code]) if code in _S3_CODES else _answered(code)
         return PathError(CUT_OFF)
 

@@ -22,7 +22,7 @@ from server.classify import Outcome, classify
 from server.found_url import FoundUrl
 from server.path_error import PathError
 from server.served_model import ServedModel
-from server.storage_fetch import CUT_OFF, SilentError, StorageFetcher, StoredObject
+from server.storage_fetch import CUT_OFF, SilentError, StorageFetcher, StoredObject, StrangerError
 from server.storage_url import StoragePrefix, parse_storage_url
 from server.stores import DENIED, NO_BUCKET, NO_CREDENTIALS, NOT_FOUND, UNREACHABLE
 from server.url_fetch import UrlFetcher
@@ -45,6 +45,7 @@ class Shelf:
     """A storage whose objects are made by hand; runs in a loop of its own."""
 
     objects: dict[str, Callable[[], StoredObject]] = field(default_factory=dict)
+    why: PathError = field(default_factory=lambda: SilentError(UNREACHABLE))
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     errors: tuple[type[Exception], ...] = (OSError,)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -60,7 +61,7 @@ class Shelf:
 
     def reason(self, _exc: Exception) -> PathError:
         """Always the same."""
-        return SilentError(UNREACHABLE)
+        return self.why
 
 
 @pytest.fixture
@@ -115,6 +116,26 @@ def test_a_storage_that_does_not_answer_is_left_alone_for_a_while(shelf: Shelf) 
         with pytest.raises(PathError, match=UNREACHABLE):
             fetcher.fetch(FoundUrl(f"s3://bucket/{name}"), max_bytes=100)
     assert shelf.asked == [("bucket", "a", "")]
+
+
+def test_credentials_that_do_not_hold_are_looked_for_again(shelf: Shelf) -> None:
+    """After a while, not by every row: until then nothing is opened or asked."""
+    opened: list[float] = []
+
+    def open_shelf(timeout_s: float) -> Shelf:
+        opened.append(timeout_s)
+        return shelf
+
+    shelf.why = StrangerError(NO_CREDENTIALS)
+    fetcher = StorageFetcher(parse_storage_url, open_shelf, timeout_s=5.0)
+    for is_over in (False, False, True):
+        if is_over:
+            fetcher._silent = (0.0, "")
+            shelf.objects["a"] = lambda: StoredObject(1, "", None, None, pieces(b"x"))
+        else:
+            with pytest.raises(PathError, match=NO_CREDENTIALS):
+                fetcher.fetch(FoundUrl("s3://bucket/a"), max_bytes=100)
+    assert (fetcher.fetch(FoundUrl("s3://bucket/a"), max_bytes=100).data, opened) == (b"x", [5.0, 5.0])
 
 
 def test_an_object_holds_by_its_max_age_and_five_minutes_at_least(shelf: Shelf, clock: Clock) -> None:
