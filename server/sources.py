@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.found_url import Found, FoundUrl
-from server.path_error import PathError
+from server.path_error import ExchangedError, PathError
 from server.path_text import PathTexts
-from server.paths import FoundFile, PathResolver, Roots, look_again
+from server.paths import FoundFile, PathResolver, Roots, look_again, read_file
 from server.store import Store, StoredSource
-from server.url_fetch import Fetched, UrlFetcher
+from server.url_fetch import UrlFetcher
 from server.url_prefix import IS_URL
 
 log = logging.getLogger(__name__)
@@ -112,9 +112,17 @@ class Sources:
         """Remember for a window that the URL `text` could not be read, so that it is not asked for by every request."""
         self._remember([(text, _Known(None, None, error))], self._clock())
 
-    def fetch(self, found: FoundUrl) -> Fetched:
-        """What a URL answers now; raises PathError."""
-        return self._urls.fetch(found, max_bytes=self._max_bytes)
+    def read(self, text: str, found: Found | None, *, is_known: bool) -> tuple[bytes | None, Found]:
+        """The bytes of what `text` was last found to mean, and what was read; raises PathError.
+
+        Where the URL's content `is_known`, it is sent again only if it has changed, else the bytes are None.
+        """
+        if isinstance(found, FoundUrl):
+            return self._urls.fetch(found if is_known else FoundUrl(found.url), max_bytes=self._max_bytes)
+        try:
+            return read_file(found or self.find(text), max_bytes=self._max_bytes)
+        except ExchangedError:  # replaced since it was found, which may be a window ago
+            return read_file(self.find(text), max_bytes=self._max_bytes)
 
     def find(self, text: str) -> FoundFile:
         """The file that `text` means now, whatever is remembered; raises PathError."""
