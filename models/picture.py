@@ -107,8 +107,6 @@ def contain(image: Image.Image, size: int) -> Image.Image:
 THUMBNAIL = "contain-bicubic-v1"
 """How a picture is made small to be looked at; no model's policy, since its result is not square."""
 
-_FITS: dict[str, Fit] = {**RESIZE_POLICIES, THUMBNAIL: contain}
-
 
 def read_picture(
     data: bytes, *, size: int, channels: int, resize: str, limits: PictureLimits | None = None
@@ -127,7 +125,7 @@ def read_picture(
     """
     if not data:
         raise PictureError("the file is empty")
-    mode, fit = "L" if channels == 1 else "RGB", _FITS[resize]
+    mode, fit = "L" if channels == 1 else "RGB", contain if resize == THUMBNAIL else RESIZE_POLICIES[resize]
     limits = limits or PictureLimits()
     try:
         with Image.open(io.BytesIO(data), formats=_open_formats()) as image:

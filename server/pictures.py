@@ -2,8 +2,8 @@
 
 Giving an address out notes in the store which content its id means and a path text that had it. Asking for it goes the
 way a column goes: the text is resolved anew under the roots, URL prefixes and mappings that hold now, never a path from
-the request, and the content must be the very one the id means. So a picture that was replaced, removed or put out of
-reach is not there, within the freshness window, whoever has its address.
+the request, and the content must be the very one the id means. So a picture that was removed or put out of reach is
+not there any more, and one that was replaced not after the freshness window, whoever has its address.
 """
 
 from __future__ import annotations
@@ -103,6 +103,10 @@ class Pictures:
                     self._given.clear()
             raise UnknownError("no_picture", "there is no such picture", "ask for the column of addresses again")
         name = f"{kind.path} {kind.policy} {image.digest}"
+        try:
+            self._sources.find(image.text)  # where it leads, a link as well, is looked at each time, not once a window
+        except PathError as exc:
+            raise self._gone(image) from exc
         column = self._sources.resolve([image.text])
         if column.errors:
             raise self._gone(image)

@@ -51,7 +51,7 @@ class Service:
     def __init__(self, settings: Settings, *, open_engine: OpenEngine = open_engine) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        key = read_key(settings.state / "image-id.key", loss="the ids and addresses of pictures change")
+        key = read_key(settings.state / "image-id.key", loss="image addresses change")
         self._started = hmac.new(key, digestmod=hashlib.sha256)
         addresses = AddressKey(KeyFile(settings.state / KEY_FILE, loss=LOSS))
         self.doors = Doors.of(settings, addresses)

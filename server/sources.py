@@ -117,15 +117,19 @@ class Sources:
 
         Where the URL's content `is_known`, it is sent again only if it has changed, else the bytes are None.
         """
+        found = found or self.find(text)
         if isinstance(found, FoundUrl):
             return self._urls.fetch(found if is_known else FoundUrl(found.url), max_bytes=self._max_bytes)
         try:
-            return read_file(found or self.find(text), max_bytes=self._max_bytes)
+            return read_file(found, max_bytes=self._max_bytes)
         except ExchangedError:  # replaced since it was found, which may be a window ago
-            return read_file(self.find(text), max_bytes=self._max_bytes)
+            found = PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
+            return read_file(found, max_bytes=self._max_bytes)
 
-    def find(self, text: str) -> FoundFile:
-        """The file that `text` means now, whatever is remembered; raises PathError."""
+    def find(self, text: str) -> Found:
+        """The file or URL that `text` means now, whatever is remembered; raises PathError."""
+        if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
+            return self._urls.admit(text.strip())
         return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
 
     def files(self, texts: list[str]) -> dict[str, Found]:

@@ -120,7 +120,8 @@ def test_new_files_are_made_for_their_owner(settings: Settings) -> None:
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(
-        ("image-id.key", "answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm"), "0o600")
+        ("image-id.key", "image-url.key", "answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm",
+         "pictures.sqlite", "pictures.sqlite-wal", "pictures.sqlite-shm"), "0o600")
 
 
 def test_deleting_the_key_changes_every_id(settings: Settings) -> None:
