@@ -149,6 +149,10 @@ class Doors:
             return exc
         return None
 
+    def keeps_body(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Whether a body may be of use: not of a request that is refused, nor where a token is not what opens."""
+        return path not in OPEN and PictureAddress.of(path) is None and self.refusal(path, headers) is None
+
     def _check_host(self, headers: Mapping[str, str]) -> None:
         host = headers.get("HTTP_HOST")
         if host is None and headers.get("SERVER_PROTOCOL") == "HTTP/1.0":

@@ -28,6 +28,9 @@ from server.settings import Settings
 from server.sources import Sources
 from server.store import Store, StoredImage
 
+_PLACES = min(8, max(1, (os.cpu_count() or 1) // 2))
+"""Pictures drawn at a time: a column's pictures need the other half; each may take 130 MB."""
+
 _GIVEN_KEPT = 500_000  # contents known to be in the store: 100 MB at most, mostly texts that the sources hold anyway
 _FAILURES_KEPT = 10_000
 
@@ -45,7 +48,8 @@ class Pictures:
         self._settings, self._sources, self._store, self._metrics = settings, sources, store, metrics
         self._key, self._sign, self._base = key, sign, settings.base_url
         self._cache = PictureCache(settings.state / FILE, limit_bytes=settings.picture_cache_mb * 1_000_000)
-        self._jobs = PictureJobs(places=max(1, (os.cpu_count() or 1) // 2))  # a column's pictures need the other half
+        self._jobs = PictureJobs(places=_PLACES)
+        self._url_jobs = PictureJobs(places=settings.fetch_threads)  # files never wait for a slow server
         self._quarantine = Quarantine(max_s=settings.max_decode_s, max_mb=settings.max_decode_mb)
         self._lock = threading.Lock()
         self._given: set[str] = set()
@@ -116,7 +120,8 @@ class Pictures:
             self._metrics.pictures.labels("kept").inc()
             return png
         found = column.to_read.get(image.text) or self._sources.files([image.text]).get(image.text)
-        return self._jobs.run(name, lambda prolong: self._made(image, kind, name, found, prolong))
+        jobs = self._url_jobs if isinstance(found, FoundUrl) else self._jobs
+        return jobs.run(name, lambda prolong: self._made(image, kind, name, found, prolong))
 
     def _check(self, image: StoredImage, digest: str | None) -> bool:
         """Whether the content is known to be the image's; raises UnknownError where it is another one."""
@@ -137,6 +142,8 @@ class Pictures:
         try:
             data, read = self._sources.read(image.text, found, is_known=png is not None)
         except PathError as exc:
+            if isinstance(found, FoundUrl):  # for a window it is not asked for again, as of a column
+                self._sources.fail(image.text, str(exc))
             raise self._gone(image) from exc
         digest = digest_of(data) if data is not None else read.digest if isinstance(read, FoundUrl) else ""
         self._sources.learn(image.text, read, digest)

@@ -419,6 +419,18 @@ def test_a_picture_behind_a_url_is_asked_for_again(site: Open, web: Web) -> None
     assert site().get(url).status_code == 404  # without --allow-url it is not read any more
 
 
+def test_a_url_that_fails_is_not_asked_for_by_every_request(site: Open, web: Web) -> None:
+    """Who has an address cannot make the server ask again and again."""
+    web.pages["/a.png"] = Page(file_of(Image.new("RGB", (40, 20))), headers={"Content-Type": "image/png"})
+    (url,) = site(allow_url=(web.url,)).urls(f"{web.url}/a.png")
+    del web.pages["/a.png"]
+    one = site(allow_url=(web.url,))
+    _expire(one)
+    asked = len(web.asked)
+    assert [refused(one.get(url)) for _ in range(5)] == [(404, "picture_gone")] * 5
+    assert len(web.asked) == asked + 1
+
+
 def _expire(one: Site) -> None:
     """Let a day and more pass for the fetcher's clock."""
     urls = one.service.sources._urls
