@@ -431,6 +431,23 @@ def test_a_url_that_fails_is_not_asked_for_by_every_request(site: Open, web: Web
     assert len(web.asked) == asked + 1
 
 
+def test_a_slow_web_server_holds_up_no_file(site: Open, web: Web, pictures: Pictures) -> None:
+    """Pictures behind URLs are drawn by threads of their own."""
+    pictures.write("a.png", 1)
+    page = web.pages["/a.png"] = Page(file_of(Image.new("RGB", (40, 20))), headers={"Content-Type": "image/png"})
+    behind, here = site(allow_url=(web.url,)).urls(f"{web.url}/a.png", "a.png")
+    one = site(allow_url=(web.url,), fetch_threads=1)
+    _expire(one)
+    page.gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(one.get, behind)
+        try:
+            assert (one.get(here).status_code, slow.done()) == (200, False)
+        finally:
+            page.gate.set()
+        assert slow.result(20).status_code == 200
+
+
 def _expire(one: Site) -> None:
     """Let a day and more pass for the fetcher's clock."""
     urls = one.service.sources._urls
