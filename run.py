@@ -33,7 +33,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "serve": ("server.supervisor", SERVE, "the server and TabPy, until Ctrl-C"),
     "deploy": ("tabpy_functions.deploy", SERVE, "the functions, onto a TabPy that is already there"),
     "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
-    "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check"),
+    "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check; rotate-image-key"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "models": ("models.cli", SERVE, "list, show, add or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),

@@ -1,7 +1,8 @@
 """waitress, bounded: what a connection may send, how long it may take, and how many may wait.
 
-A request whose headers `Doors` refuses has its body thrown away as it comes, so it costs no memory; one that is too
-large, malformed or too slow is answered or dropped before its body is read. Every refusal has the server's error form.
+A request whose headers `Doors` refuses, or whose page takes no body, has its body thrown away as it comes, so it costs
+no memory; one that is too large, malformed or too slow is answered or dropped before its body is read. Every refusal
+has the server's error form.
 """
 
 from __future__ import annotations
@@ -72,14 +73,14 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        """As waitress; too many headers are an error, and a request that will be refused keeps no body."""
+        """As waitress; too many headers are an error, and a body that is of no use is not kept."""
         if header_plus.count(b"\r\n") > MAX_HEADERS + 1:
             raise ParsingError(f"more than {MAX_HEADERS} headers")
         try:
             super().parse_header(header_plus)
         except ValueError as exc:  # an address such as http://[, a length of thousands of digits
             raise ParsingError("the request line or a header has no meaning") from exc
-        if self.body_rcv is not None and self._is_refused():
+        if self.body_rcv is not None and not self._keeps_body():
             self._throw_body_away()
 
     def _has_odd_chunks(self) -> bool:
@@ -94,9 +95,9 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
         """Whether it comes in so slowly that it only holds a connection."""
         return time.monotonic() - self.began_at > RECEIVE_S + self.body_bytes_received / SLOWEST_BYTES_A_S
 
-    def _is_refused(self) -> bool:
+    def _keeps_body(self) -> bool:
         named = {key if key in _SENT_AS else f"HTTP_{key}": value for key, value in self.headers.items()}
-        return self.doors.refusal(self.path, named | {"SERVER_PROTOCOL": f"HTTP/{self.version}"}) is not None
+        return self.doors.keeps_body(self.path, named | {"SERVER_PROTOCOL": f"HTTP/{self.version}"})
 
     def _throw_body_away(self) -> None:
         if self.expect_continue or self.chunked:  # it need not send at all; chunks cost more to read than to send

@@ -29,6 +29,9 @@ class Metrics:
         self.inferences = Counter("pixfield_inferences", "pictures the model was asked for", ["model"],
                                   registry=self.registry)
 
+        self.pictures = Counter("pixfield_pictures", "pictures sent, by whether they were kept or drawn", ["how"],
+                                registry=self.registry)
+
     def render(self) -> bytes:
         """The text of `/metrics`."""
         return bytes(generate_latest(self.registry))

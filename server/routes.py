@@ -5,28 +5,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import re
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
 from models.errors import ModelError
 from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
-from server.envelope import json_response, service
+from server.envelope import json_response, place, service
 from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
 from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
+from server.picture_kinds import KINDS
+from server.picture_page import page_of
 from server.served_model import ServedModel
 
 routes = Blueprint("pixfield", __name__)
+
+PLACES = "pixfield_places"
+"""The application's places for columns."""
 
 DEADLINE_HEADER = "X-Pixfield-Deadline"
 _MAX_DEADLINE_S = 600.0
@@ -44,12 +47,12 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = service().model(call.model)
+    model = service().model(call.model) if call.function.has_model else service().any_model()
     deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
-    with _place():
+    with place(PLACES):
         outcome = classify(call.paths, model, until=g.started + deadline_s)
     _summarise(outcome, model)
-    answer = _answer(call, _request(outcome, model, call.arguments))
+    answer = _answer(call, _request(outcome, model, call.arguments, call.paths))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
 
 
@@ -70,8 +73,9 @@ def classify_column() -> Response:
     names, arguments = _fields_of(body), _arguments_of(body)
     model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
-    with _place():
+    with place(PLACES):
         if is_upload:
+            paths: list[str | None] = []
             outcome = classify_files(_read_files(), model, until=until)
         else:
             paths = path_column(body.get("paths"))
@@ -79,7 +83,7 @@ def classify_column() -> Response:
             check_lengths(arguments, len(paths))
             outcome = classify(paths, model, until=until)
     _summarise(outcome, model)
-    asked = _request(outcome, model, arguments)
+    asked = _request(outcome, model, arguments, paths)
     columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
     return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
                   "pending": outcome.pending, "columns": columns})
@@ -122,8 +126,9 @@ def _read_files() -> list[bytes]:
     return contents
 
 
-def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any]) -> fields.Request:
-    return fields.Request(outcome, model, arguments, service().sign)
+def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any], paths: Sequence[str | None]
+             ) -> fields.Request:
+    return fields.Request(outcome, model, arguments, service().sign, paths, service().pictures.addresses)
 
 
 def _body() -> Any:
@@ -171,21 +176,6 @@ def _check_rows(rows: int) -> None:
                             "ask for the column in parts")
 
 
-@contextlib.contextmanager
-def _place() -> Iterator[None]:
-    """A place among the requests that may wait for the model; BusyError at once when all are taken.
-
-    There are fewer places than threads, so that `/healthz` always finds one.
-    """
-    places = cast("threading.BoundedSemaphore", current_app.extensions["pixfield_places"])
-    if not places.acquire(blocking=False):
-        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment")
-    try:
-        yield
-    finally:
-        places.release()
-
-
 def _summarise(outcome: Outcome, model: ServedModel) -> None:
     """What the log line and the metrics say of this request; a full queue that left the whole column out is busy."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
@@ -197,6 +187,13 @@ def _summarise(outcome: Outcome, model: ServedModel) -> None:
     metrics.hits.inc(rows - misses - failures - pending)
     metrics.misses.inc(misses)
     g.summary = f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"
+
+
+# ---- pictures ----------------------------------------------------------------------------------------------------
+
+
+for kind in KINDS.values():
+    routes.add_url_rule(f"/v1/images/<id>/{kind.path}", kind.name, page_of(kind))
 
 
 # ---- about the server --------------------------------------------------------------------------------------------

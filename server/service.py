@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import logging
 import os
-import secrets
 import stat
 import threading
 import time
@@ -20,11 +19,16 @@ from models.errors import ModelError
 from models.registry import Registry
 from server.doors import Doors
 from server.engine import open_engine
-from server.errors import BusyError, RequestError, SettingsError
+from server.errors import BusyError, RequestError, SettingsError, UnknownError
 from server.filesystems import MOUNTS, network_kind
+from server.key_file import KeyFile, read_key
 from server.metrics import Metrics
 from server.path_text import PathTexts
 from server.paths import Roots
+from server.picture_address import KEY_FILE, LOSS, AddressKey, PictureAddress
+from server.picture_cache import FILE as PICTURES
+from server.picture_kinds import PictureKind
+from server.pictures import Pictures
 from server.served_model import ServedModel
 from server.served_models import OpenEngine, ServedModels
 from server.settings import Settings
@@ -35,9 +39,9 @@ from server.url_scheme import prefix_of
 
 log = logging.getLogger(__name__)
 
-_KEY_BYTES = 32
-_OURS = frozenset({"answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "image-id.key", "lock", "demo", "logs",
-                   "server.log", "tabpy.log"})
+_OURS = frozenset({"answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "image-id.key",
+                   KEY_FILE, PICTURES, f"{PICTURES}-wal", f"{PICTURES}-shm", "lock", "demo",
+                   "logs", "server.log", "tabpy.log"})
 """What Pixfield itself puts into a state folder."""
 
 
@@ -47,8 +51,10 @@ class Service:
     def __init__(self, settings: Settings, *, open_engine: OpenEngine = open_engine) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.doors = Doors.of(settings)
-        self._key = _read_key(settings.state / "image-id.key")
+        key = read_key(settings.state / "image-id.key", loss="image addresses change")
+        self._started = hmac.new(key, digestmod=hashlib.sha256)
+        addresses = AddressKey(KeyFile(settings.state / KEY_FILE, loss=LOSS))
+        self.doors = Doors.of(settings, addresses)
         self.store = Store(settings.state / "answers.sqlite")
         fetcher = UrlFetcher([prefix_of(text) for text in settings.allow_url], timeout_s=settings.url_timeout_s)
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
@@ -56,6 +62,8 @@ class Service:
                                store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map), urls=fetcher)
         self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
                                    open_engine=open_engine)
+        self.pictures = Pictures(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
+                                 key=addresses, sign=self.sign)
         self.is_filled = False
         self.fault: str | None = None
         self._ready: ServedModel | None = None
@@ -69,6 +77,7 @@ class Service:
     def close(self) -> None:
         """Stop the models and write what is queued."""
         self.models.close()
+        self.pictures.close()
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()
@@ -84,15 +93,35 @@ class Service:
 
     def model(self, reference: str | None) -> ServedModel:
         """The model a request means; BusyError until the start is over, UnknownError for one that is not there."""
-        if self._is_stopping:
-            raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
+        self._check_running()
         if self._starter.is_alive() and not self.is_ready and self.fault is None:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
         return self.models.get(reference)
 
+    def any_model(self) -> ServedModel:
+        """The default model, or where there is none the first that can be used: for what does not depend on a model."""
+        try:
+            return self.model(None)
+        except UnknownError:
+            for name in self.models.registry.names():
+                with contextlib.suppress(UnknownError, BusyError):
+                    return self.models.get(name)
+            raise
+
+    def picture(self, address: PictureAddress, kind: PictureKind) -> bytes:
+        """The PNG behind an address; raises UnknownError or BusyError."""
+        self._check_running()
+        return self.pictures.png(address, kind)
+
     def sign(self, digest: str) -> str:
         """The public id of a content: an HMAC, so that it cannot be guessed from the picture."""
-        return hmac.new(self._key, digest.encode(), hashlib.sha256).hexdigest()[:32]
+        code = self._started.copy()  # half the price of a new one
+        code.update(digest.encode())
+        return code.hexdigest()[:32]
+
+    def _check_running(self) -> None:
+        if self._is_stopping:
+            raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
 
     def _start(self) -> None:
         try:
@@ -165,19 +194,3 @@ def _tighten(folder: Path) -> None:
     wide = [str(path) for path in (folder, *ours) if path.stat().st_mode & 0o077]
     if wide:
         log.warning("other users may look into %s: name a --state folder of its own, with mode 700", ", ".join(wide))
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        if not path.exists():
-            new = path.with_suffix(".new")  # a full disk must not leave half a key
-            new.touch(mode=0o600)  # never readable for others, not even while it is written
-            new.write_bytes(secrets.token_bytes(_KEY_BYTES))
-            new.replace(path)
-        key = path.read_bytes()
-    except OSError as exc:
-        raise SettingsError(f"{path} cannot be written or read ({exc.strerror}): make room on its disk, or name"
-                            " another --state folder.") from exc
-    if len(key) != _KEY_BYTES:
-        raise SettingsError(f"{path} is damaged: delete it, a new key is made (image addresses change).")
-    return key

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.found_url import Fetched, Found, FoundUrl
-from server.path_error import PathError
+from server.found_url import Found, FoundUrl
+from server.path_error import ExchangedError, PathError
 from server.path_text import PathTexts
-from server.paths import FoundFile, PathResolver, Roots, look_again
+from server.paths import FoundFile, PathResolver, Roots, look_again, read_file
 from server.store import Store, StoredSource
 from server.url_fetch import UrlFetcher
 from server.url_prefix import IS_URL
@@ -112,12 +112,24 @@ class Sources:
         """Remember for a window that the URL `text` could not be read, so that it is not asked for by every request."""
         self._remember([(text, _Known(None, None, error))], self._clock())
 
-    def fetch(self, found: FoundUrl) -> Fetched:
-        """What a URL answers now; raises PathError."""
-        return self._urls.fetch(found, max_bytes=self._max_bytes)
+    def read(self, text: str, found: Found | None, *, is_known: bool) -> tuple[bytes | None, Found]:
+        """The bytes of what `text` was last found to mean, and what was read; raises PathError.
 
-    def find(self, text: str) -> FoundFile:
-        """The file that `text` means now, whatever is remembered; raises PathError."""
+        Where the URL's content `is_known`, it is sent again only if it has changed, else the bytes are None.
+        """
+        found = found or self.find(text)
+        if isinstance(found, FoundUrl):
+            return self._urls.fetch(found if is_known else FoundUrl(found.url), max_bytes=self._max_bytes)
+        try:
+            return read_file(found, max_bytes=self._max_bytes)
+        except ExchangedError:  # replaced since it was found, which may be a window ago
+            found = PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
+            return read_file(found, max_bytes=self._max_bytes)
+
+    def find(self, text: str) -> Found:
+        """The file or URL that `text` means now, whatever is remembered; raises PathError."""
+        if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
+            return self._urls.admit(text.strip())
         return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
 
     def files(self, texts: list[str]) -> dict[str, Found]:

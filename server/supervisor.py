@@ -164,7 +164,7 @@ def _launcher_arguments(settings: Settings, server_url: str) -> list[str]:
     if not is_loopback(settings.tabpy_host):  # both loopback addresses are always listened on
         arguments.append(f"--host={settings.tabpy_host}")
     if settings.tabpy_password_file is not None:  # without one it stays unreachable through a proxy
-        arguments += [f"--public-host={name}" for name in settings.public_host]
+        arguments += [f"--public-host={name}" for name in settings.public_hosts]
     for flag, file in (("--token-file", settings.token_file), ("--password-file", settings.tabpy_password_file)):
         arguments += [] if file is None else [f"{flag}={file.resolve()}"]
     return [*arguments, "--no-evaluate"] if settings.no_evaluate else arguments

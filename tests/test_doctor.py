@@ -26,6 +26,7 @@ from models import digits
 from server.doctor.__main__ import CHECKS, examine, main, report
 from server.doctor.finding import Case, Finding
 from server.doctor.machine import mappings
+from server.functions import FUNCTIONS
 from server.service import state_folder
 from server.settings import Settings
 from server.store import SCHEMA_VERSION
@@ -427,7 +428,7 @@ def with_older(world: World, name: str, endpoints: dict[str, Any]) -> list[Any]:
     return list((endpoints | {name: endpoint_of(replace(function, description="As it was."))}).values())
 
 
-@planted("functions", "1 of 12 are not deployed: image_label")
+@planted("functions", f"1 of {len(FUNCTIONS)} are not deployed: image_label")
 def missing_function(world: World, _: Path) -> Iterator[Case]:
     with launched(world) as url:
         tabpy = Site(url)
@@ -437,7 +438,7 @@ def missing_function(world: World, _: Path) -> Iterator[Case]:
         yield replace(world.healthy, tabpy_url=url, is_tabpy_ours=False)
 
 
-@planted("functions", "1 of 12 are not the server's own: image_margin")
+@planted("functions", f"1 of {len(FUNCTIONS)} are not the server's own: image_margin")
 def old_function(world: World, _: Path) -> Iterator[Case]:
     with changed_functions(world) as (case, tabpy, endpoints):
         deployment.deploy(tabpy, with_older(world, "image_margin", endpoints))

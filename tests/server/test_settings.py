@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ SETTINGS = st.builds(
     model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
     tabpy_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), tabpy_password_file=st.none() | PATHS,
-    no_evaluate=st.booleans(), public_host=st.just(()),
+    no_evaluate=st.booleans(), public_host=st.just(()), picture_cache_mb=COUNTS,
+    public_url=st.sampled_from([None, "http://localhost:9005", "https://127.0.0.1/a/b/"]),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
     drain_s=st.just(0.0) | NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
@@ -55,6 +57,7 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
     other = replace(settings, images=(Path("a"),), map=("/a=/b",), allow_url=("https://a",), url_timeout_s=0.5,
                     fetch_threads=99, model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
                     tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
+                    public_url="https://p/q", picture_cache_mb=1,
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
                     drain_s=0.5,
                     max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, max_decode_s=0.5,
@@ -155,6 +158,40 @@ def test_a_public_host_is_a_name_alone(name: str) -> None:
     """The Host header is compared without its port."""
     expected = f"--public-host is {name!r}; expected a name or address alone, such as pixfield.example."
     assert refusal(public_host=(name,), token_file=Path("t")) == expected
+
+
+@pytest.mark.parametrize("text", [
+    "", "pixfield.example", "ftp://a.example", "//a.example", "https://", "https:///a", "https://a b.example",
+    "https://a.example?x", "https://a.example/?", "https://a.example/#", "https://ann@a.example", "https://:x@a.example",
+    "https://a.example:0", "https://a.example:x", "https://a.example:70000", "https://[::1", "https://a.example/../b",
+    "https://a.example/./b", "https://a.example//b", "https://a.example/%2e", "https://a.example/b c",
+    "https://a.example\\b", "https://a.example/\n", "\thttps://a.example", "https://写真.example",
+    "https://a.example/写真", "javascript://a.example/x", "https://a.example/<b>"])
+def test_a_public_url_stands_in_front_of_addresses(text: str) -> None:
+    """A scheme, a host, a port and folders, as they are sent; anything else stops the start."""
+    expected = (f"--public-url is {text!r}; expected http or https, a host and at most folders, such as"
+                " https://pixfield.example/px.")
+    assert refusal(public_url=text, token_file=Path("t")) == expected
+
+
+def test_a_public_url_s_host_is_a_public_host() -> None:
+    """It needs a token and is one of the server's names, unless it means this machine alone."""
+    assert refusal(public_url="https://a.example/px") == (
+        "--public-url https://a.example/px means that other machines reach the server: add --token-file FILE (a token"
+        " in it).")
+    there = Settings(public_url="https://A.example:8443/px/", public_host=("b.example",), token_file=Path("t"))
+    here = Settings(public_url="http://localhost:9005")
+    assert (there.public_hosts, here.public_hosts) == (("b.example", "a.example"), ())
+
+
+@pytest.mark.parametrize(("changes", "base"), [
+    ({}, "http://127.0.0.1:9005"), ({"host": "::1", "port": 1}, "http://[::1]:1"),
+    ({"host": "0.0.0.0"}, f"http://{socket.gethostname()}:9005"),  # noqa: S104 - the claim
+    ({"public_url": "https://a.example"}, "https://a.example"),
+    ({"public_url": "https://[::1]:1/px/"}, "https://[::1]:1/px")])
+def test_what_stands_in_front_of_addresses(changes: dict[str, Any], base: str) -> None:
+    """--public-url without its last slash, else where the server listens."""
+    assert Settings(**changes, token_file=Path("t")).base_url == base
 
 
 def test_a_public_host_needs_a_token() -> None:

@@ -186,7 +186,7 @@ def test_a_store_of_a_newer_pixfield_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
     with closing(sqlite3.connect(path)) as newer:
         newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(SettingsError, match=r"answers\.sqlite was written by a newer Pixfield \(schema 3, .* --state"):
+    with pytest.raises(SettingsError, match=r"answers\.sqlite was written by a newer Pixfield \(schema 4, .* --state"):
         Store(path)
 
 
