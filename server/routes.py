@@ -17,7 +17,6 @@ import orjson
 from flask import Blueprint, Response, current_app, g, request
 
 from models.errors import ModelError
-from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.envelope import json_response, service
@@ -44,12 +43,12 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = service().model(call.model)
-    deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
-    with _place():
-        outcome = classify(call.paths, model, until=g.started + deadline_s)
-    _summarise(outcome, model)
-    answer = _answer(call, _request(outcome, model, call.arguments))
+    until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
+    with service().using(call.model, until=until) as model:
+        with _place():
+            outcome = classify(call.paths, model, until=until)
+        _summarise(outcome, model)
+        answer = _answer(call, _request(outcome, model, call.arguments))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
 
 
@@ -68,19 +67,19 @@ def classify_column() -> Response:
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
-    model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
-    with _place():
-        if is_upload:
-            outcome = classify_files(_read_files(), model, until=until)
-        else:
-            paths = path_column(body.get("paths"))
-            _check_rows(len(paths))
-            check_lengths(arguments, len(paths))
-            outcome = classify(paths, model, until=until)
-    _summarise(outcome, model)
-    asked = _request(outcome, model, arguments)
-    columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
+    with service().using(single(body.get("model"), "model"), until=until) as model:
+        with _place():
+            if is_upload:
+                outcome = classify_files(_read_files(), model, until=until)
+            else:
+                paths = path_column(body.get("paths"))
+                _check_rows(len(paths))
+                check_lengths(arguments, len(paths))
+                outcome = classify(paths, model, until=until)
+        _summarise(outcome, model)
+        asked = _request(outcome, model, arguments)
+        columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
     return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
                   "pending": outcome.pending, "columns": columns})
 
@@ -210,25 +209,31 @@ def functions() -> Response:
 
 @routes.get("/v1/models")
 def models() -> Response:
-    """Every usable version."""
-    registry = service().models.registry
-    return json_response({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
-                             for name in registry.names()]})
+    """Every version: whether it is at work, being opened, idle or unusable and why, and its aliases."""
+    return json_response({"models": [_listed(name) for name in service().models.registry.all_names()]})
 
 
-def _aliases(registry: Registry, name: str) -> dict[str, Any]:
-    """A model's aliases; a broken alias file is told with it, and hides no other model."""
+def _listed(name: str) -> dict[str, Any]:
+    """A model with its versions; a broken alias file is told with it, and hides no other model."""
+    at_work, aliases, problems = service().models, {}, []
     try:
-        return {"aliases": registry.aliases(name)}
+        aliases = at_work.registry.aliases(name)
     except ModelError as exc:
-        return {"aliases": {}, "problem": str(exc)}
+        problems.append(str(exc))
+    problems += [f"{reference} goes on as before: {reason}"
+                 for reference, reason in at_work.meanings.problems(name).items() if reason not in problems]
+    states = {version: {**state, "aliases": sorted(alias for alias, target in aliases.items() if target == version)}
+              for version, state in at_work.states(name).items()}
+    usable = [version for version, state in states.items() if state["state"] != "unusable"]
+    listed = {"name": name, "versions": usable, "aliases": aliases, "states": states}
+    return listed | ({"problem": " ".join(problems)} if problems else {})
 
 
 @routes.get("/v1/models/<reference>")
 def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
-    model = service().model(reference)
-    spec = model.spec
+    with service().using(reference) as model:
+        spec = model.spec
     return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})

@@ -23,6 +23,7 @@ from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError
 from server.filesystems import MOUNTS, network_kind
 from server.metrics import Metrics
+from server.model_watch import ModelWatch
 from server.path_text import PathTexts
 from server.paths import Roots
 from server.served_model import ServedModel
@@ -56,9 +57,9 @@ class Service:
                                store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map), urls=fetcher)
         self.models = ServedModels(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
                                    open_engine=open_engine)
+        self._watch = ModelWatch(self.models, settings)
         self.is_filled = False
-        self.fault: str | None = None
-        self._ready: ServedModel | None = None
+        self._fault: str | None = None
         self._is_stopping = False
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
@@ -68,6 +69,7 @@ class Service:
 
     def close(self) -> None:
         """Stop the models and write what is queued."""
+        self._watch.close()
         self.models.close()
         self.store.close()
         if self._starter.ident is not None:
@@ -76,7 +78,12 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """Whether the default model is warm and checked, and the server is not about to stop."""
-        return self._ready is not None and not self._is_stopping
+        return self.models.meanings.find(None) is not None and not self._is_stopping
+
+    @property
+    def fault(self) -> str | None:
+        """Why there is no default model; None where there is one, or not yet."""
+        return None if self.models.meanings.find(None) is not None else self._watch.problem or self._fault
 
     def refuse_new(self) -> None:
         """Answer no column any more: the server is about to stop."""
@@ -84,11 +91,18 @@ class Service:
 
     def model(self, reference: str | None) -> ServedModel:
         """The model a request means; BusyError until the start is over, UnknownError for one that is not there."""
+        with self.using(reference) as model:
+            return model
+
+    @contextlib.contextmanager
+    def using(self, reference: str | None, *, until: float | None = None) -> Iterator[ServedModel]:
+        """The same, open until the end of the block; a version not yet open is waited for until `until`."""
         if self._is_stopping:
             raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
-        if self._starter.is_alive() and not self.is_ready and self.fault is None:
+        if self._starter.is_alive() and not self.is_ready and self._fault is None:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
-        return self.models.get(reference)
+        with self.models.use(reference, until=until) as model:
+            yield model
 
     def sign(self, digest: str) -> str:
         """The public id of a content: an HMAC, so that it cannot be guessed from the picture."""
@@ -96,13 +110,14 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._ready = self.models.get(None)
+            self.models.get(None)
         except RequestError as exc:
-            self.fault = exc.message
+            self._fault = exc.message
             log.error("no model is served by default: %s", exc.message)
         except Exception as exc:
-            self.fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
+            self._fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
             log.exception("no model is served by default")
+        self._watch.start()
         started = time.monotonic()
         sources, answers = self.sources.fill(), self.models.fill()
         self.is_filled = True

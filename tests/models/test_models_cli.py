@@ -67,9 +67,9 @@ def test_remove_takes_the_version_away(store: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "run.py models: the following arguments are required: list | show | add | remove;"),
+        ([], "run.py models: the following arguments are required: list | show | add | remove | promote | rollback"),
         (["remove", "x"], "argument NAME@VERSION: 'x' has no version; expected NAME@VERSION;"),
-        (["show", "../x"], "argument NAME[@VERSION]: '../x' begins or ends with a dot"),
+        (["show", "../x"], "argument NAME[@VERSION|@ALIAS]: '../x' begins or ends with a dot"),
         (["add", "x"], "the following arguments are required: --application, --weights;"),
         (["add", "x", "--application", "lenet", "--weights", "none"], "There is no application 'lenet'; choose from"),
         (["add", "x", "--application", "VGG16", "--weights", "none", "--size", "9"], "'9' is no whole number from 32"),

@@ -554,7 +554,8 @@ def test_models_are_listed_and_described(site: Site, version: ModelVersion) -> N
     listed = site.client.get("/v1/models").get_json()
     card = site.client.get("/v1/models/digits").get_json()
     assert (listed, card["labels"], card["input"]["size"], card["digest"]) == (
-        {"models": [{"name": "digits", "versions": ["1"], "aliases": {}}]}, list("0123456789"), 32,
+        {"models": [{"name": "digits", "versions": ["1"], "aliases": {},
+                     "states": {"1": {"state": "serving", "aliases": []}}}]}, list("0123456789"), 32,
         version.spec.digest)
 
 
