@@ -13,10 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from models.errors import ModelError
 from models.registry import ModelVersion
 from models.spec import SPEC_FILE
 from models.spec_memory import Mark, mark_of
-from server.errors import BusyError
+from server.errors import BusyError, SettingsError
 from server.served_model import ServedModel
 
 log = logging.getLogger(__name__)
@@ -118,9 +119,10 @@ class Openings:
     def _fail(self, version: ModelVersion, marks: tuple[Mark, ...], exc: BaseException) -> None:
         if isinstance(exc, BusyError):  # the server's state, not the version's fault
             return
-        reason = str(exc) or type(exc).__name__
+        is_known = isinstance(exc, ModelError | SettingsError)
+        reason = str(exc) if is_known else f"{type(exc).__name__}: {exc}"
         self._faults[version.spec.digest] = _Fault(reason, marks, self._clock(), marks)
-        log.error("%s is not served: %s", version.reference, reason)
+        log.error("%s is not served: %s", version.reference, reason, exc_info=None if is_known else exc)
 
 
 def _marks(version: ModelVersion) -> tuple[Mark, ...]:

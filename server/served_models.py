@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 OpenEngine = Callable[[ModelVersion, Settings], Engine]
 _WAIT_S = 20.0
-_WAIT_AT_LEAST_S = 5.0  # also with a shorter deadline: a first opening takes a second, and without it nothing is pending
+_WAIT_AT_LEAST_S = 5.0  # also with a shorter deadline: a first opening takes a second, and without it no row is pending
 _WAITERS = 16  # requests that may wait for a first opening; the other threads stay free
 
 
@@ -134,7 +134,8 @@ class ServedModels:
         if not self._waiters.acquire(blocking=False):
             raise _opening(version)
         try:
-            self.begin(version, self._settings.max_models)(max(0.0, until - time.monotonic()))
+            wait = self.begin(version, self._settings.max_models)
+            wait(min(max(0.0, until - time.monotonic()), threading.TIMEOUT_MAX))
         except FutureTimeoutError as exc:
             raise _opening(version) from exc
         except (ModelError, SettingsError) as exc:

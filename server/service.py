@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import math
 import os
 import secrets
 import stat
@@ -110,7 +111,8 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self.models.get(None)
+            with self.models.use(None, until=math.inf):  # Keras may take a minute
+                pass
         except RequestError as exc:
             self._fault = exc.message
             log.error("no model is served by default: %s", exc.message)
