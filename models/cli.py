@@ -183,7 +183,8 @@ def _show(arguments: argparse.Namespace) -> None:
     registry = Registry([arguments.store])
     version = registry.resolve(arguments.name)
     spec = version.spec
-    aliases = [alias for alias, target in registry.aliases(spec.name).items() if target == spec.version]
+    aliases = sorted((alias for alias, target in registry.aliases(spec.name).items() if target == spec.version),
+                     key=lambda alias: (alias != CHAMPION, alias))
     shown = ", ".join(spec.labels[:10]) + (f", ... ({len(spec.labels):,})" if len(spec.labels) > 10 else "")
     lines = {
         "model": version.reference + (f" ({', '.join(aliases)})" if aliases else ""),

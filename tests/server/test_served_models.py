@@ -229,7 +229,7 @@ def test_a_mended_version_goes_live_when_its_files_have_settled(shelf: Shelf) ->
     before = spoil(shelf.root / "digits" / "2")
     shelf.look()
     (shelf.root / "digits" / "2" / "model.onnx").write_bytes(before)
-    shelf.watch.look()
+    shelf.look(1)
     assert "digits@2" not in shelf.opened
     shelf.look()
     assert shelf.name() == "digits@2"
