@@ -92,7 +92,7 @@ def _add_aliases(verbs: Verbs) -> None:
     for one in (promoting, back):
         one.add_argument("--alias", type=_alias, default=CHAMPION, metavar="ALIAS", help=f"default: {CHAMPION}")
     taking = verbs.add_parser("unalias", help="let an alias mean nothing any more")
-    taking.add_argument("reference", metavar="NAME@ALIAS", type=exact_reference)
+    taking.add_argument("reference", metavar="NAME@ALIAS", type=_alias_reference)
     taking.set_defaults(verb=_take_away)
 
 
@@ -121,6 +121,12 @@ def exact_reference(text: str) -> str:
     """`text` where it may be a reference with something after its @, for a parser."""
     if "@" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} has no version; expected NAME@VERSION")
+    return reference(text)
+
+
+def _alias_reference(text: str) -> str:
+    if "@" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} has no alias; expected NAME@ALIAS")
     return reference(text)
 
 

@@ -68,6 +68,11 @@ class Meanings:
         with self._lock:
             return {None, *self._meant}
 
+    def model(self, digest: str) -> ServedModel | None:
+        """The open model with that digest."""
+        at_work = self._by_digest.get(digest)
+        return None if at_work is None else at_work.model
+
     def find(self, key: Key) -> AtWork | None:
         """What `key` means."""
         meaning = self._meant.get(key)
@@ -104,13 +109,14 @@ class Meanings:
             return not self._is_closed
 
     def switch(self, key: Key, digest: str) -> tuple[AtWork | None, AtWork] | None:
-        """Let `key` mean the model `digest` from now on: what it meant and what it means; None where that is not open.
+        """Let `key` mean the model `digest` from now on: what it meant and what it means; None where that is not open,
+        or nobody asks for `key` any more.
 
         The model that was replaced counts as used until now.
         """
         with self._lock:
             at_work, meaning = self._by_digest.get(digest), self._meant.get(key)
-            if at_work is None:
+            if at_work is None or (meaning is None and key is not None):
                 return None
             before = None if meaning is None else meaning.at_work
             if before is not None and before is not at_work:

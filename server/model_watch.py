@@ -76,6 +76,8 @@ class ModelWatch:
                 self._drop(key)
             self._go_on(key, str(exc))
             return
+        if key is not None and self._models.meanings.find(key) is None:  # forgotten or evicted meanwhile
+            return
         reason = None if self._switch(key, version) else self._begin(key, version)
         if reason is not None:
             self._go_on(key, reason)

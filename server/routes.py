@@ -210,7 +210,8 @@ def functions() -> Response:
 @routes.get("/v1/models")
 def models() -> Response:
     """Every version: whether it is at work, being opened, idle or unusable and why, and its aliases."""
-    return json_response({"models": [_listed(name) for name in service().models.registry.all_names()]})
+    listed = [_listed(name) for name in service().models.registry.all_names()]
+    return json_response({"models": [model for model in listed if model["states"]]})
 
 
 def _listed(name: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Service:
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()
+            self._watch.close()  # which the starter may have started meanwhile
 
     @property
     def is_ready(self) -> bool:

@@ -139,6 +139,7 @@ def test_list_and_show_name_the_aliases(store: Path, capsys: pytest.CaptureFixtu
     (["promote", "玩具@1", "--alias", "12"], 2, "'12' is all digits, as a version is"),
     (["promote", "玩具@9"], 1, "There is no 玩具@9."), (["promote", "玩具@3"], 1, "玩具@3: model.onnx is missing"),
     (["promote", "玩具@1", "--alias", "2"], 2, "'2' is all digits"),
+    (["unalias", "玩具"], 2, "'玩具' has no alias; expected NAME@ALIAS"),
     (["rollback", "玩具"], 1, "玩具@champion meant nothing before"), (["rollback", "x"], 1, "There is no model 'x'."),
     (["unalias", "玩具@canary"], 1, "玩具 has no alias 'canary'; it has: none.")])
 def test_an_alias_that_cannot_be_changed_is_one_sentence(store: Path, capsys: pytest.CaptureFixture[str],

@@ -568,6 +568,16 @@ def test_a_broken_alias_file_hides_no_model(open_site: Open, tmp_path: Path, ver
     assert (model["versions"], model["aliases"], "aliases.json" in model["problem"]) == (["1"], {}, True)
 
 
+def test_unusable_versions_are_listed_with_their_reason(open_site: Open, tmp_path: Path) -> None:
+    """Also of a model that has no other; a folder that holds none is no model."""
+    (tmp_path / "models" / "新しい" / "1").mkdir(parents=True)
+    (tmp_path / "models" / "empty").mkdir()
+    (model,) = open_site(store=tmp_path / "models").client.get("/v1/models").get_json()["models"]
+    assert model == {"name": "新しい", "versions": [], "aliases": {}, "states": {"1": {
+        "state": "unusable", "aliases": [],
+        "reason": "新しい@1: there is no model.json: the folder is half copied or no model."}}}
+
+
 def metrics(site: Site) -> dict[str, float]:
     """Every number of `/metrics`."""
     text = site.client.get("/metrics").text

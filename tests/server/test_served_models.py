@@ -358,6 +358,24 @@ def test_a_first_opening_is_waited_for_by_its_own_requests_alone(shelf: Shelf) -
         ["digits@2", "opening"], 4, 1)
 
 
+def test_a_version_is_opened_once_though_two_ask(shelf: Shelf) -> None:
+    """Also when the second one begins just after the first opening has ended."""
+    model = shelf.models.get("digits@2")
+    asked = shelf.models.resolve("digits@2")
+    assert shelf.models.begin(asked, 4)(20) is model
+    assert (shelf.opened.count("digits@2"), len(shelf.models.meanings)) == (1, 2)
+
+
+def test_a_closed_pin_is_not_opened_again_by_the_watch(make_shelf: Callable[..., Shelf]) -> None:
+    """Only by who asks for it."""
+    shelf = make_shelf(max_models=2)
+    shelf.write("3")
+    for reference in ("digits@2", "digits@3"):
+        shelf.models.get(reference)
+    shelf.look(3)
+    assert [shelf.state(version)["state"] for version in "123"] == ["serving", "idle", "serving"]
+
+
 def test_a_pin_to_a_damaged_version_is_refused_without_reading_it_again(shelf: Shelf) -> None:
     """Until its files change."""
     before = spoil(shelf.root / "digits" / "2")
