@@ -107,8 +107,10 @@ class Aliases:
         """Delete the files of a model that has no version any more; aliases that are left keep theirs."""
         with contextlib.suppress(ModelError, OSError):
             if not self.read():
-                for name in (ALIAS_FILE, HISTORY_FILE, LOCK_FILE):
+                for name in (ALIAS_FILE, HISTORY_FILE):
                     (self.folder / name).unlink(missing_ok=True)
+                    (self.folder / f".{name}.new").unlink(missing_ok=True)
+                (self.folder / LOCK_FILE).unlink(missing_ok=True)
 
     def _set(self, alias: str, target: str | None) -> None:
         aliases = {name: version for name, version in self.read().items() if name != alias}
@@ -130,7 +132,7 @@ class Aliases:
 
     def _write(self, name: str, content: Mapping[str, object]) -> None:
         """Exchange the file whole: what was there stays until all of the new one is on the disk."""
-        new = self.folder / f".{name}-{os.getpid()}"
+        new = self.folder / f".{name}.new"  # one name: there is one writer, and a killed one leaves no heap of them
         try:
             with new.open("w", encoding="utf-8", newline="\n") as file:
                 json.dump(content, file, ensure_ascii=False, indent=2, sort_keys=True)
