@@ -35,7 +35,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check; rotate-image-key"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
-    "models": ("models.cli", SERVE, "list, show, add or remove models"),
+    "models": ("server.models_cli", SERVE, "list, show, add, promote, roll back, compare or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),

@@ -80,5 +80,10 @@ class Batcher:
         """Wake everybody; what waits is dropped."""
         with self._changed:
             self._is_closed = True
+            self._has_upstream = _never  # else a model would hold on to itself, and its memory stay until a collection
             self._waiting.clear()
             self._changed.notify_all()
+
+
+def _never() -> bool:
+    return False

@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
             "/v1/classify": {"post": _classify()},
             **{f"/query/{name}": {"post": _query(row)} for name, row in FUNCTIONS.items()},
             "/v1/functions": {"get": _reading("The function table", record(functions=listed(_FUNCTION)))},
-            "/v1/models": {"get": _reading("Every usable version", record(models=listed(_LISTED_MODEL)))},
+            "/v1/models": {"get": _reading("Every version and its state", record(models=listed(_LISTED_MODEL)))},
             "/v1/models/{reference}": {"get": _model()},
             **{f"/v1/images/{{id}}/{kind.path}": {"get": _picture(kind)} for kind in KINDS.values()},
             "/healthz": {"get": _health()},
@@ -54,9 +54,15 @@ def document() -> dict[str, Any]:
 
 _FUNCTION = record(name=TEXT, parameters=listed(TEXT), required=listed(TEXT), returns=TEXT, description=TEXT,
                    example={})
-_LISTED_MODEL = {"type": "object", "required": ["name", "versions", "aliases"],
-                 "properties": {"name": TEXT, "versions": {"type": "array"}, "aliases": {"type": "object"},
-                                "problem": TEXT}}
+_STATE = {"type": "object", "required": ["state", "aliases"], "properties": {
+    "state": TEXT | {"enum": ["serving", "opening", "leaving", "idle", "unusable"]}, "aliases": listed(TEXT),
+    "reason": TEXT | {"description": "why it is unusable"}}}
+_LISTED_MODEL = {"type": "object", "required": ["name", "versions", "aliases", "states"],
+                 "properties": {"name": TEXT, "versions": listed(TEXT) | {"description": "the usable ones"},
+                                "aliases": {"type": "object", "additionalProperties": TEXT},
+                                "states": {"type": "object", "additionalProperties": _STATE},
+                                "problem": TEXT | {"description": "an alias file that cannot be read, or why a"
+                                                   " reference goes on with the version it meant before"}}}
 _MODEL_CARD = record(name=TEXT, version=TEXT, labels=listed(TEXT), digest=TEXT, engine=TEXT, about={"type": "object"},
                      input=record(size=WHOLE, channels=WHOLE, resize=TEXT))
 _READY = record(ready={"type": "boolean"}, filled={"type": "boolean"}, fault={"type": ["string", "null"]})

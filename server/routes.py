@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -15,7 +16,6 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from models.errors import ModelError
-from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.envelope import json_response, place, service
@@ -47,13 +47,18 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = service().model(call.model) if call.function.has_model else service().any_model()
-    deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
-    with place(PLACES):
-        outcome = classify(call.paths, model, until=g.started + deadline_s)
-    _summarise(outcome, model)
-    answer = _answer(call, _request(outcome, model, call.arguments, call.paths))
+    until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
+    with _model_of(call, until) as model:
+        with place(PLACES):
+            outcome = classify(call.paths, model, until=until)
+        _summarise(outcome, model)
+        answer = _answer(call, _request(outcome, model, call.arguments, call.paths))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
+
+
+def _model_of(call: Call, until: float) -> contextlib.AbstractContextManager[ServedModel]:
+    """The model a call means, or any one where the function depends on none."""
+    return service().using(call.model, until=until) if call.function.has_model else service().using_any(until=until)
 
 
 def _answer(call: Call, asked: fields.Request) -> Any:
@@ -71,20 +76,20 @@ def classify_column() -> Response:
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
-    model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
-    with place(PLACES):
-        if is_upload:
-            paths: list[str | None] = []
-            outcome = classify_files(_read_files(), model, until=until)
-        else:
-            paths = path_column(body.get("paths"))
-            _check_rows(len(paths))
-            check_lengths(arguments, len(paths))
-            outcome = classify(paths, model, until=until)
-    _summarise(outcome, model)
-    asked = _request(outcome, model, arguments, paths)
-    columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
+    with service().using(single(body.get("model"), "model"), until=until) as model:
+        with place(PLACES):
+            if is_upload:
+                paths: list[str | None] = []
+                outcome = classify_files(_read_files(), model, until=until)
+            else:
+                paths = path_column(body.get("paths"))
+                _check_rows(len(paths))
+                check_lengths(arguments, len(paths))
+                outcome = classify(paths, model, until=until)
+        _summarise(outcome, model)
+        asked = _request(outcome, model, arguments, paths)
+        columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
     return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
                   "pending": outcome.pending, "columns": columns})
 
@@ -207,25 +212,32 @@ def functions() -> Response:
 
 @routes.get("/v1/models")
 def models() -> Response:
-    """Every usable version."""
-    registry = service().models.registry
-    return json_response({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
-                             for name in registry.names()]})
+    """Every version: whether it is at work, being opened, idle or unusable and why, and its aliases."""
+    listed = [_listed(name) for name in service().models.registry.all_names()]
+    return json_response({"models": [model for model in listed if model["states"]]})
 
 
-def _aliases(registry: Registry, name: str) -> dict[str, Any]:
-    """A model's aliases; a broken alias file is told with it, and hides no other model."""
+def _listed(name: str) -> dict[str, Any]:
+    """A model with its versions; a broken alias file is told with it, and hides no other model."""
+    at_work, aliases, problems = service().models, {}, []
     try:
-        return {"aliases": registry.aliases(name)}
+        aliases = at_work.registry.aliases(name)
     except ModelError as exc:
-        return {"aliases": {}, "problem": str(exc)}
+        problems.append(str(exc))
+    problems += [f"{reference} goes on as before: {reason}"
+                 for reference, reason in at_work.meanings.problems(name).items() if reason not in problems]
+    states = {version: {**state, "aliases": sorted(alias for alias, target in aliases.items() if target == version)}
+              for version, state in at_work.states(name).items()}
+    usable = [version for version, state in states.items() if state["state"] != "unusable"]
+    listed = {"name": name, "versions": usable, "aliases": aliases, "states": states}
+    return listed | ({"problem": " ".join(problems)} if problems else {})
 
 
 @routes.get("/v1/models/<reference>")
 def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
-    model = service().model(reference)
-    spec = model.spec
+    with service().using(reference) as model:
+        spec = model.spec
     return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})

@@ -60,7 +60,7 @@ class ServedModel:
         # URLs have threads of their own: files never wait for a slow server
         self._fetchers = make(count=settings.fetch_threads if settings.allow_url else 0, lanes=self._url_lanes,
                               role="fetch", read_s=settings.url_timeout_s + settings.max_decode_s)
-        metrics.queue.labels(self.name).set_function(lambda: len(self.in_flight))
+        metrics.queues.watch(self, self.name, self.in_flight.__len__)
         self._threads = [threading.Thread(target=self._loop, name=f"engine-{self.spec.name}-{number}", daemon=True)
                          for number in range(engine.threads)]
         for thread in self._threads:
@@ -93,7 +93,8 @@ class ServedModel:
         return results, not tickets
 
     def close(self) -> None:
-        """Stop the threads; what is under way is dropped."""
+        """Stop the threads; what is under way is dropped. Nothing holds on to the engine afterwards but the caller."""
+        self._metrics.queues.leave(self)
         self._lanes.close()
         self._url_lanes.close()
         self._batcher.close()

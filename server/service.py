@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import math
 import os
 import stat
 import threading
@@ -23,6 +24,7 @@ from server.errors import BusyError, RequestError, SettingsError, UnknownError
 from server.filesystems import MOUNTS, network_kind
 from server.key_file import KeyFile, read_key
 from server.metrics import Metrics
+from server.model_watch import ModelWatch
 from server.path_text import PathTexts
 from server.paths import Roots
 from server.picture_address import KEY_FILE, LOSS, AddressKey, PictureAddress
@@ -64,9 +66,9 @@ class Service:
                                    open_engine=open_engine)
         self.pictures = Pictures(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
                                  key=addresses, sign=self.sign)
+        self._watch = ModelWatch(self.models, settings)
         self.is_filled = False
-        self.fault: str | None = None
-        self._ready: ServedModel | None = None
+        self._fault: str | None = None
         self._is_stopping = False
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
@@ -76,16 +78,23 @@ class Service:
 
     def close(self) -> None:
         """Stop the models and write what is queued."""
+        self._watch.close()
         self.models.close()
         self.pictures.close()
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()
+            self._watch.close()  # which the starter may have started meanwhile
 
     @property
     def is_ready(self) -> bool:
         """Whether the default model is warm and checked, and the server is not about to stop."""
-        return self._ready is not None and not self._is_stopping
+        return self.models.meanings.find(None) is not None and not self._is_stopping
+
+    @property
+    def fault(self) -> str | None:
+        """Why there is no default model; None where there is one, or not yet."""
+        return None if self.models.meanings.find(None) is not None else self._watch.problem or self._fault
 
     def refuse_new(self) -> None:
         """Answer no column any more: the server is about to stop."""
@@ -93,19 +102,31 @@ class Service:
 
     def model(self, reference: str | None) -> ServedModel:
         """The model a request means; BusyError until the start is over, UnknownError for one that is not there."""
-        self._check_running()
-        if self._starter.is_alive() and not self.is_ready and self.fault is None:
-            raise BusyError("starting", "the model is being loaded", "ask again in a moment")
-        return self.models.get(reference)
+        with self.using(reference) as model:
+            return model
 
-    def any_model(self) -> ServedModel:
+    @contextlib.contextmanager
+    def using(self, reference: str | None, *, until: float | None = None) -> Iterator[ServedModel]:
+        """The same, open until the end of the block; a version not yet open is waited for until `until`."""
+        self._check_running()
+        if self._starter.is_alive() and not self.is_ready and self._fault is None:
+            raise BusyError("starting", "the model is being loaded", "ask again in a moment")
+        with self.models.use(reference, until=until) as model:
+            yield model
+
+    @contextlib.contextmanager
+    def using_any(self, *, until: float | None = None) -> Iterator[ServedModel]:
         """The default model, or where there is none the first that can be used: for what does not depend on a model."""
+        with contextlib.ExitStack() as held:
+            yield self._enter_any(held, until)
+
+    def _enter_any(self, held: contextlib.ExitStack, until: float | None) -> ServedModel:
         try:
-            return self.model(None)
+            return held.enter_context(self.using(None, until=until))
         except UnknownError:
             for name in self.models.registry.names():
                 with contextlib.suppress(UnknownError, BusyError):
-                    return self.models.get(name)
+                    return held.enter_context(self.using(name, until=until))
             raise
 
     def picture(self, address: PictureAddress, kind: PictureKind) -> bytes:
@@ -125,13 +146,15 @@ class Service:
 
     def _start(self) -> None:
         try:
-            self._ready = self.models.get(None)
+            with self.models.use(None, until=math.inf):  # Keras may take a minute
+                pass
         except RequestError as exc:
-            self.fault = exc.message
+            self._fault = exc.message
             log.error("no model is served by default: %s", exc.message)
         except Exception as exc:
-            self.fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
+            self._fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
             log.exception("no model is served by default")
+        self._watch.start()
         started = time.monotonic()
         sources, answers = self.sources.fill(), self.models.fill()
         self.is_filled = True

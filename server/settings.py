@@ -39,6 +39,10 @@ class Settings:
                                           metavar="PREFIX")
     url_timeout_s: float = _setting(10.0, "seconds one picture behind a URL may take, redirects included")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
+    max_models: int = _setting(4, "versions that may be open at once, and one more while one is exchanged; the longest"
+                               " unused is closed for another")
+    model_idle_s: float = _setting(600.0, "seconds without a request after which a version is closed that is not the"
+                                   " default model; one that was replaced after 30 at most")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
     public_host: tuple[str, ...] = _setting((), "a name under which callers reach the server or TabPy, such as a"
                                             " reverse proxy's; repeat it for more", metavar="NAME")
@@ -91,9 +95,12 @@ class Settings:
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:  # nan and inf are read as floats too
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected a number above 0.")
-        for name in ("recheck_s", "drain_s"):
+        for name in ("recheck_s", "drain_s", "model_idle_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected 0 or more seconds.")
+        if self.max_models < 2:
+            raise SettingsError(f"--max-models is {self.max_models}; expected 2 or more: the default model"
+                                " and another.")
         if self.engine not in ("auto", "onnx", "keras"):
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")
         if self.log_format not in ("text", "json"):

@@ -554,7 +554,8 @@ def test_models_are_listed_and_described(site: Site, version: ModelVersion) -> N
     listed = site.client.get("/v1/models").get_json()
     card = site.client.get("/v1/models/digits").get_json()
     assert (listed, card["labels"], card["input"]["size"], card["digest"]) == (
-        {"models": [{"name": "digits", "versions": ["1"], "aliases": {}}]}, list("0123456789"), 32,
+        {"models": [{"name": "digits", "versions": ["1"], "aliases": {},
+                     "states": {"1": {"state": "serving", "aliases": []}}}]}, list("0123456789"), 32,
         version.spec.digest)
 
 
@@ -565,6 +566,16 @@ def test_a_broken_alias_file_hides_no_model(open_site: Open, tmp_path: Path, ver
     (tmp_path / "models" / "digits" / "aliases.json").write_text("{", encoding="ascii")
     (model,) = open_site(store=tmp_path / "models").client.get("/v1/models").get_json()["models"]
     assert (model["versions"], model["aliases"], "aliases.json" in model["problem"]) == (["1"], {}, True)
+
+
+def test_unusable_versions_are_listed_with_their_reason(open_site: Open, tmp_path: Path) -> None:
+    """Also of a model that has no other; a folder that holds none is no model."""
+    (tmp_path / "models" / "新しい" / "1").mkdir(parents=True)
+    (tmp_path / "models" / "empty").mkdir()
+    (model,) = open_site(store=tmp_path / "models").client.get("/v1/models").get_json()["models"]
+    assert model == {"name": "新しい", "versions": [], "aliases": {}, "states": {"1": {
+        "state": "unusable", "aliases": [],
+        "reason": "新しい@1: there is no model.json: the folder is half copied or no model."}}}
 
 
 def metrics(site: Site) -> dict[str, float]:

@@ -298,6 +298,8 @@ def test_an_unknown_model_is_refused(service: Service, reference: str) -> None:
 def test_a_new_version_is_served_without_a_restart(models: Settings, wait_until: WaitUntil) -> None:
     """The highest one, as soon as the folder is there; the old one stays reachable."""
     with closing(Service(models)) as service:
+        service.start()
+        wait_until(lambda: service.is_filled)
         before = service.model("digits").name
         copy_version(models.store / "digits", "1", "2")
         wait_until(lambda: service.model("digits").name == "digits@2")

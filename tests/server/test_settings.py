@@ -30,7 +30,7 @@ SETTINGS = st.builds(
     no_evaluate=st.booleans(), public_host=st.just(()), picture_cache_mb=COUNTS,
     public_url=st.sampled_from([None, "http://localhost:9005", "https://127.0.0.1/a/b/"]),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
-    drain_s=st.just(0.0) | NUMBERS,
+    drain_s=st.just(0.0) | NUMBERS, max_models=st.integers(2, 10**9), model_idle_s=st.just(0.0) | NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
     queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
     engine_threads=COUNTS, decode_threads=COUNTS, verbose=st.booleans(), log_file=st.none() | PATHS,
@@ -59,7 +59,7 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
                     tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
                     public_url="https://p/q", picture_cache_mb=1,
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
-                    drain_s=0.5,
+                    drain_s=0.5, max_models=2, model_idle_s=0.5,
                     max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, max_decode_s=0.5,
                     max_decode_mb=1, queue_rows=1, engine="keras",
                     half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True, log_file=Path("l"),
@@ -121,6 +121,11 @@ def test_amounts_are_above_zero_and_finite(name: str, value: float) -> None:
 def test_the_window_is_zero_or_more(value: float) -> None:
     """Zero looks again every time."""
     assert refusal(recheck_s=value) == f"--recheck-s is {value}; expected 0 or more seconds."
+
+
+def test_two_versions_at_least_may_be_open() -> None:
+    """Else none could be exchanged."""
+    assert refusal(max_models=1) == "--max-models is 1; expected 2 or more: the default model and another."
 
 
 def test_the_window_may_be_zero() -> None:
