@@ -118,6 +118,14 @@ class PathResolver:
         self._check_kind(result)
         return FoundFile(path, signature_of(result))
 
+    def paths_of(self, text: str) -> list[str]:
+        """The paths inside the roots that `resolve` will look at; none for a text that is refused unseen."""
+        try:
+            paths = [os.path.normpath(path) for path in self._candidates(text.strip())]
+        except PathError:
+            return []
+        return [path for path in paths if self.roots.contains(path)]
+
     def _candidates(self, text: str) -> Iterator[str]:
         """Every spelling to try: under each root when relative; the Unicode form as written, composed, decomposed."""
         meanings = self.texts.meanings(text)

@@ -69,6 +69,7 @@ class Service:
     def close(self) -> None:
         """Stop the models and write what is queued."""
         self.models.close()
+        self.sources.close()
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.column import Column
 from server.paths import Roots
-from server.sources import Column, Sources
+from server.sources import Sources
 from server.store import Store
 
 if TYPE_CHECKING:
