@@ -204,3 +204,13 @@ def test_present_picture_folders_pass(tmp_path: Path) -> None:
     """Unchanged."""
     settings = Settings(images=(tmp_path,))
     assert settings.with_checked_folders() is settings
+
+
+@pytest.mark.parametrize("flag", ["--images", "--state", "--store", "--token-file"])
+def test_an_empty_path_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--images "$PHOTOS"` without that variable does not open the working directory to everybody."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([flag, ""])
+    assert f"argument {flag}: expected a path, received nothing" in capsys.readouterr().err
