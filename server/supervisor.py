@@ -30,7 +30,7 @@ from server.settings import Settings, is_loopback
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 180.0  # the Keras engine alone may take 20 s to import on a slow machine
-_STOP_TIMEOUT_S = 15.0  # on top of --drain-s
+STOP_TIMEOUT_S = 15.0  # for each child, on top of --drain-s
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)  # the last leaves 20 s of the 30 in which everything is to be back
 _STEADY_S = 10.0  # a child that has run this long starts again without waiting
 _SETTINGS_STATUS = 2
@@ -85,7 +85,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop both, TabPy first, so that it never meets a missing server."""
         for name in reversed(list(self._children)):
-            self._children.pop(name).stop(self._settings.drain_s + _STOP_TIMEOUT_S)
+            self._children.pop(name).stop(self._settings.drain_s + STOP_TIMEOUT_S)
 
     def watch(self, stop: threading.Event) -> None:
         """Start again what ends, waiting longer each time, until `stop` is set."""

@@ -28,7 +28,8 @@ NAMESPACE = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
 
 def service(*command: str, is_of_system: bool = True, user: str | None = None) -> Service:
     """A service in a folder with a blank."""
-    return Service(command=command, folder=Path("/opt/pix field"), is_of_system=is_of_system, user=user)
+    return Service(command=command, folder=Path("/opt/pix field"), is_of_system=is_of_system, stop_s=60,
+                   user=user)
 
 
 def systemd_words(unit: str) -> list[str]:
@@ -97,7 +98,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, is_of_system: bool) -> None
     program.chmod(0o755)
     unit = tmp_path / "pixfield.service"
     made = Service(command=(str(program), "run.py", "serve", "--images=/a b", "--model=$x%"), folder=tmp_path,
-                   is_of_system=is_of_system, user="root" if is_of_system else None)
+                   is_of_system=is_of_system, stop_s=60, user="root" if is_of_system else None)
     unit.write_text(made.unit())
     scope = [] if is_of_system else ["--user"]
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *scope, str(unit)], capture_output=True, text=True,
@@ -110,6 +111,13 @@ def test_a_unit_restarts_on_failure_but_not_for_settings() -> None:
     lines = service("python").unit().splitlines()
     assert {"Restart=on-failure", "RestartPreventExitStatus=2", "WorkingDirectory=/opt/pix field"} <= set(lines)
     assert "User=ann" in service("python", user="ann").unit().splitlines()
+
+
+@pytest.mark.parametrize(("drain_s", "line"), [(10, "TimeoutStopSec=60"), (120, "TimeoutStopSec=280")])
+def test_systemd_waits_until_both_are_drained(drain_s: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """TabPy and the server are stopped one after the other, each within --drain-s and 15 s more."""
+    system_service.main(["print", "--on=systemd", f"--drain-s={drain_s}"], environment={})
+    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_a_task_starts_with_the_machine_and_restarts() -> None:
