@@ -138,6 +138,21 @@ def state_folder(path: Path, *, mounts: Path = MOUNTS) -> Iterator[Path]:
         lock.release()
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a server has the state folder; nothing in it is made or changed.
+
+    Raises:
+        OSError: its lock is not ours to open.
+    """
+    if not (path / "lock").exists():
+        return False
+    try:
+        with FileLock(path / "lock", timeout=0, mode=0o600):
+            return False
+    except Timeout:
+        return True
+
+
 def check_model(settings: Settings) -> None:
     """Raise SettingsError when the model that is asked for by name is not there."""
     if settings.model is None:
