@@ -25,7 +25,7 @@ from server.child import Child
 from server.doors import read_tokens
 from server.errors import SettingsError
 from server.service import check_model, state_folder
-from server.settings import Settings, is_loopback
+from server.settings import Settings, is_loopback, url_of
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,7 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{settings.port}"  # noqa: S104 - to reach, not to bind
+        self.url = url_of(settings.host, settings.port)
         self._roles: dict[str, Callable[[], Child]] = {"server": self._start_server}
         if not settings.no_tabpy:
             self._roles["TabPy"] = self._start_tabpy

@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server.errors import SettingsError
-from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback
+from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback, url_of
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 PATHS = TEXTS.map(Path)
@@ -214,3 +214,11 @@ def test_an_empty_path_is_refused(flag: str, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         parser.parse_args([flag, ""])
     assert f"argument {flag}: expected a path, received nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("host", "reached"), [("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("nas", "nas"),
+                                               ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - a text
+                                               ("::1", "[::1]"), ("fe80::2", "[fe80::2]")])
+def test_a_server_is_reached_in_the_family_it_listens_in(host: str, reached: str) -> None:
+    """One that listens on :: does not answer at 127.0.0.1."""
+    assert url_of(host, 9005) == f"http://{reached}:9005"
