@@ -29,6 +29,10 @@ class Metrics:
         self.inferences = Counter("pixfield_inferences", "pictures the model was asked for", ["model"],
                                   registry=self.registry)
 
+    def count_unread(self, status: int) -> None:
+        """Count a request that was refused before its body was read; which endpoint it meant is not known."""
+        self.requests.labels("unread", str(status)).inc()
+
     def render(self) -> bytes:
         """The text of `/metrics`."""
         return bytes(generate_latest(self.registry))
