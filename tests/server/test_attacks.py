@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from web_server import Page, Web
 
@@ -450,7 +449,6 @@ URLS = st.one_of(st.text(max_size=30), st.text(st.characters(exclude_categories=
                  st.builds("https://{}/{}".format, HOSTS, SEGMENTS))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(text=URLS)
 @example("https://img.corp/photos/%C3%28")
 @example("https://img.corp/photos/\ud800")

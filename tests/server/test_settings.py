@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server.errors import SettingsError
@@ -42,7 +41,6 @@ def parse(*words: str) -> Settings:
     return from_arguments(parser.parse_args(words))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(settings=SETTINGS)
 def test_the_command_line_of_any_settings_means_them(settings: Settings) -> None:
     """What the supervisor tells its children is what it was told."""
@@ -163,7 +161,6 @@ def test_a_public_host_needs_a_token() -> None:
                                                    " add --token-file FILE (a token in it).")
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(names=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple))
 def test_public_hosts_survive_the_command_line(names: tuple[str, ...]) -> None:
     """Each in its place."""

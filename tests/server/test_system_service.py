@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server import settings_sources, system_service
@@ -68,14 +67,12 @@ def test_systemd_runs_what_was_typed() -> None:
     assert systemd_words(service(*ODD).unit()) == list(ODD)
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(words=st.lists(PRINTABLE.filter(str.isprintable), min_size=1, max_size=4))
 def test_systemd_runs_any_words(words: list[str]) -> None:
     """A property, for what nobody thought of."""
     assert systemd_words(service(*words).unit()) == words
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(words=st.lists(PRINTABLE.filter(str.isprintable), min_size=1, max_size=4))
 def test_windows_runs_any_words(words: list[str]) -> None:
     """Through XML and through Windows' own splitting."""
