@@ -23,6 +23,8 @@ from server.url_address import checked_addresses
 from server.url_fetch import UrlFetcher
 from server.url_prefix import UrlPrefix, parse_url
 
+pytest_plugins = ("server_fixtures",)
+
 ROOT = Path(__file__).resolve().parents[2]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="paths as Linux and macOS have them")
 OUTSIDE = "outside the allowed folders (--images)"

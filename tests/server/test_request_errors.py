@@ -17,6 +17,8 @@ from server.engine import OnnxEngine
 from server.service import Service
 from server.settings import Settings
 
+pytest_plugins = ("server_fixtures",)
+
 CLASSIFY = "/v1/classify"
 LABEL = "/query/image_label"
 
