@@ -131,12 +131,7 @@ def read_picture(
         with Image.open(io.BytesIO(data), formats=_open_formats()) as image:
             _check_size(image, limits)
             note = _note(image)
-            _draft(image, size)
-            image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
-            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-            flat = _without_alpha(_eight_bit(image), mode)
-            upright = flat if turn is None else flat.transpose(turn)
-            fitted = fit(upright, size)
+            fitted = fit(_upright(image, mode, size), size)
             pixels = np.asarray(fitted, np.uint8).reshape(fitted.height, fitted.width, channels)
     except PictureError:
         raise
@@ -178,6 +173,15 @@ def _note(image: Image.Image) -> str | None:
     if image.mode in ("I", "F"):
         return "wide range of values scaled to 0..255"
     return None
+
+
+def _upright(image: Image.Image, mode: str, size: int) -> Image.Image:
+    """The decoded picture in `mode`, turned as its EXIF says; a JPEG at no less than twice `size`."""
+    _draft(image, size)
+    image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    flat = _without_alpha(_eight_bit(image), mode)
+    return flat if turn is None else flat.transpose(turn)
 
 
 def _draft(image: Image.Image, size: int) -> None:

@@ -45,6 +45,6 @@ def create_http_server(app: Flask, service: Service, *, sockets: dict[int, Any] 
         "inbuf_overflow": 16_000_000,  # kept in memory up to here instead of a temporary file
         "asyncore_use_poll": True,  # select() fails above 1,024 descriptors
     }
-    server: BaseWSGIServer = listening.bound(app, service.doors, sockets=sockets, host=settings.host,
-                                             port=settings.port, **options)
+    server: BaseWSGIServer = listening.bound(app, service.doors, count=service.metrics.count_unread, sockets=sockets,
+                                             host=settings.host, port=settings.port, **options)
     return server

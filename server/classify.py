@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from server.column import Column
 from server.in_flight import Result, Ticket
 from server.ranking import Rankings
 from server.served_model import ServedModel
-from server.sources import Column
 
 PENDING = "pending"
 OK = "ok"

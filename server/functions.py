@@ -75,6 +75,9 @@ FUNCTIONS = _table(
 )
 """Function name -> row. Only what works stands here."""
 
+ARGUMENTS = tuple(dict.fromkeys(name for function in FUNCTIONS.values() for name in function.required[1:]))
+"""What a function may need besides the paths: the names under `arguments` of `/v1/classify`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -26,13 +26,17 @@ class Result:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One picture on its way. `data` has the bytes of an upload, `found` the file or URL to be read."""
+    """One picture on its way. `data` has the bytes of an upload, `found` the file or URL to be read.
+
+    `is_taken` once a decoder has it, `is_behind` once a request that wanted it has stopped waiting.
+    """
 
     key: str
     found: Found | None = None
     data: bytes | None = None
     digest: str | None = None
     is_taken: bool = False
+    is_behind: bool = False
     result: Result | None = None
     watchers: list[Countdown] = field(default_factory=list)
 
@@ -101,6 +105,13 @@ class InFlight:
             for ticket in waiting:
                 ticket.watchers.append(countdown)
         return countdown
+
+    def unwatch(self, tickets: list[Ticket], countdown: Countdown) -> None:
+        """Forget a countdown nobody waits for: who asks again and again would leave one on each ticket each time."""
+        with self._lock:
+            for ticket in tickets:
+                if countdown in ticket.watchers:
+                    ticket.watchers.remove(countdown)
 
     def stop_waiting(self) -> None:
         """Let every request go on with what is done."""

@@ -127,9 +127,14 @@ class _Nothing:
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
     """What waitress refuses by itself, in the server's error form; the connection ends with it."""
 
+    @staticmethod
+    def count(status: int) -> None:
+        """Told the status of each; `bound` sets another one."""
+
     def execute(self) -> None:
         """Write the answer."""
         error, request_id = self.request.error, secrets.token_hex(4)
+        self.count(error.code)
         code = error.reason.lower().replace(" ", "_")
         body = orjson.dumps({"error": {"code": code, "message": error.reason, "hint": _HINTS.get(error.code, "")}})
         log.info("%s %s before its body was read", request_id, error.code)
@@ -173,10 +178,15 @@ def _waited_s(channel: Any) -> float:
     return float(time.time() - channel.last_activity if request is None else time.monotonic() - request.began_at)
 
 
-def bound(app: Callable[..., Any], doors: Doors, *, sockets: dict[int, Any] | None = None, **options: Any) -> Any:
-    """A bound server for a WSGI application; `run` serves until `close`, and keeps its sockets in `sockets`."""
+def bound(app: Callable[..., Any], doors: Doors, *, count: Callable[[int], None],
+          sockets: dict[int, Any] | None = None, **options: Any) -> Any:
+    """A bound server for a WSGI application; `run` serves until `close`, and keeps its sockets in `sockets`.
+
+    `count` is told the status of each request that is refused before `app` sees it.
+    """
     parser = type("Parser", (BoundedParser,), {"doors": doors})
-    channel = type("Channel", (HTTPChannel,), {"parser_class": parser, "error_task_class": JsonErrorTask})
+    refusing = type("Refusing", (JsonErrorTask,), {"count": staticmethod(count)})
+    channel = type("Channel", (HTTPChannel,), {"parser_class": parser, "error_task_class": refusing})
     kind = type("Server", (BoundedServer,), {"channel_class": channel})
     adjustments = Adjustments(max_request_header_size=MAX_HEADER_BYTES, channel_timeout=IDLE_S,
                               cleanup_interval=_LOOK_EVERY_S, connection_limit=CONNECTIONS, **options)

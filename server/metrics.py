@@ -58,9 +58,12 @@ class Metrics:
                                 buckets=_SECONDS, registry=self.registry)
         self.inferences = Counter("pixfield_inferences", "pictures the model was asked for", ["model"],
                                   registry=self.registry)
-
         self.pictures = Counter("pixfield_pictures", "pictures sent, by whether they were kept or drawn", ["how"],
                                 registry=self.registry)
+
+    def count_unread(self, status: int) -> None:
+        """Count a request that was refused before its body was read; which endpoint it meant is not known."""
+        self.requests.labels("unread", str(status)).inc()
 
     def render(self) -> bytes:
         """The text of `/metrics`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.fields import FIELDS
-from server.functions import FUNCTIONS, Function
+from server.functions import ARGUMENTS, FUNCTIONS, Function
 from server.openapi_parts import (
     ARGUMENT,
     COMPONENTS,
@@ -129,7 +129,9 @@ def _classify() -> Operation:
               "deadline_s": SECONDS}
     names = {"type": "string", "description": "names with commas between them"}
     column = {"type": "object", "required": ["paths"], "properties": shared | {
-        "paths": listed(PATH), "model": MODEL, "arguments": {"type": "object", "additionalProperties": ARGUMENT},
+        "paths": listed(PATH), "model": MODEL,
+        "arguments": {"type": "object", "properties": dict.fromkeys(ARGUMENTS, ARGUMENT),
+                      "additionalProperties": False},
         "fields": {"anyOf": [listed(TEXT | {"enum": sorted(FIELDS)}), names]}}}
     upload = {"type": "object", "required": ["files"], "properties": shared | {
         "files": listed({"type": "string", "format": "binary"}) | {"minItems": 1}, "model": TEXT, "fields": names}}

@@ -20,7 +20,7 @@ from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.envelope import json_response, place, service
 from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
-from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
+from server.functions import ARGUMENTS, FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
 from server.picture_kinds import KINDS
 from server.picture_page import page_of
@@ -109,6 +109,10 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
     arguments = body.get("arguments", {})
     if not isinstance(arguments, dict):
         raise BadRequestError("bad_arguments", 'arguments is no object such as {"rank": 2}')
+    for name in arguments:
+        if name not in ARGUMENTS:
+            raise UnprocessableError("unknown_argument", f"there is no argument {_shown(name)}",
+                                     f"arguments are {', '.join(ARGUMENTS)}")
     top_k = body.get("top_k", 3)
     if isinstance(top_k, str) and re.fullmatch("[0-9]{1,10}", top_k):
         top_k = int(top_k)

@@ -84,6 +84,8 @@ class ServedModel:
         url_lane = self._url_lanes.add([ticket for ticket in tickets if isinstance(ticket.found, FoundUrl)])
         is_done = countdown.wait(until - time.monotonic())
         results = {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+        if not is_done:
+            self.in_flight.unwatch(tickets, countdown)
         if not is_done and any(ticket.data is not None for ticket in wanted):
             for ticket in self._lanes.drop(lane):
                 self.in_flight.finish(ticket, Result(error="nobody waits for this upload any more"))

@@ -81,6 +81,7 @@ class Service:
         self._watch.close()
         self.models.close()
         self.pictures.close()
+        self.sources.close()
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()
@@ -187,6 +188,21 @@ def state_folder(path: Path, *, mounts: Path = MOUNTS) -> Iterator[Path]:
         yield path
     finally:
         lock.release()
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a server has the state folder; nothing in it is made or changed.
+
+    Raises:
+        OSError: its lock is not ours to open.
+    """
+    if not (path / "lock").exists():
+        return False
+    try:
+        with FileLock(path / "lock", timeout=0, mode=0o600):
+            return False
+    except Timeout:
+        return True
 
 
 def check_model(settings: Settings) -> None:

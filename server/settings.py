@@ -8,6 +8,7 @@ import math
 import os
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -192,6 +193,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def url_of(host: str, port: int) -> str:
+    """Where this machine reaches what listens on `host`."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - to reach, not to bind
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
 def flag_of(name: str) -> str:
     """The command line's spelling of a setting."""
     return "--" + name.replace("_", "-")
@@ -213,11 +220,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag_of(name), action="store_true", help=metadata["help"], **options)
             parser.add_argument(contrary_flag_of(name), action="store_false", help=argparse.SUPPRESS, **options)
         elif default == ():
-            parser.add_argument(flag_of(name), action="append", type=kind_of(name), metavar=metadata["metavar"],
+            parser.add_argument(flag_of(name), action="append", type=_reader_of(name), metavar=metadata["metavar"],
                                 help=text, **options)
         else:
-            parser.add_argument(flag_of(name), type=kind_of(name), metavar=metadata["metavar"] or name.upper(),
+            parser.add_argument(flag_of(name), type=_reader_of(name), metavar=metadata["metavar"] or name.upper(),
                                 help=text, **options)
+
+
+def _reader_of(name: str) -> Callable[[str], Any]:
+    """What makes a setting's value of a word of the command line."""
+    kind = kind_of(name)
+    return _path if kind is Path else kind
+
+
+def _path(text: str) -> Path:
+    if not text:  # an empty variable of a shell: Path("") would be the working directory
+        raise argparse.ArgumentTypeError("expected a path, received nothing")
+    return Path(text)
 
 
 def kind_of(name: str) -> type:

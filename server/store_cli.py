@@ -72,6 +72,8 @@ def _stats(file: StoredFile, settings: Settings, _: argparse.Namespace) -> int:
     for owner in file.owners():
         print(f"  {_called(owner, references)}: {owner.rows:,} {'paths' if owner.is_roots else 'answers'},"
               f" {owner.payload_bytes / 1e6:,.1f} MB{_age(owner)}")
+    for path in file.set_aside():
+        print(f"  {path.name}: {path.stat().st_size / 1e6:,.1f} MB, damaged, read by nobody: delete it when you like")
     _stats_of_pictures(file, settings)
     return 0
 

@@ -50,8 +50,13 @@ class StoredFile:
 
     @property
     def size_bytes(self) -> int:
-        """The file and what belongs to it."""
-        return sum(path.stat().st_size for path in self.path.parent.glob(self.path.name + "*"))
+        """The file and SQLite's two companions of it; not the damaged ones that were set aside."""
+        parts = (Path(f"{self.path}{ending}") for ending in ("", "-wal", "-shm"))
+        return sum(path.stat().st_size for path in parts if path.exists())
+
+    def set_aside(self) -> list[Path]:
+        """Damaged files of before, which nothing reads any more."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
 
     def owners(self) -> list[Owner]:
         """Every model version and root set that has a name, in the order they came."""

@@ -101,6 +101,19 @@ def test_a_body_too_large_is_refused_before_it_is_read(running: Running, length:
     assert time.monotonic() - began < 2
 
 
+def test_what_is_refused_unread_is_counted(running: Running) -> None:
+    """By its status, under an endpoint of its own."""
+    wanted = 'pixfield_requests_total{endpoint="unread",status="413"}'
+
+    def counted() -> float:
+        lines = raw(running, head("GET /metrics HTTP/1.1")).body.decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
+
+    before = counted()
+    raw(running, head(CLASSIFY, JSON, "Content-Length: 1000000000"))
+    assert counted() == before + 1
+
+
 def test_the_largest_body_is_read(running: Running) -> None:
     """To the byte."""
     body = b'{"paths": ["a"]}'.ljust(BODY_MB * 10**6)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from web_server import Page, Web
 
@@ -25,6 +24,8 @@ from server.storage_url import StoragePrefix
 from server.url_address import checked_addresses
 from server.url_fetch import UrlFetcher
 from server.url_prefix import UrlPrefix, parse_url
+
+pytest_plugins = ("server_fixtures",)
 
 ROOT = Path(__file__).resolve().parents[2]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="paths as Linux and macOS have them")
@@ -562,7 +563,6 @@ URLS = st.one_of(st.text(max_size=30), st.text(st.characters(exclude_categories=
                  st.builds("https://{}/{}".format, HOSTS, SEGMENTS))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(text=URLS)
 @example("https://img.corp/photos/%C3%28")
 @example("https://img.corp/photos/\ud800")

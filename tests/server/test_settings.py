@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server.errors import SettingsError
-from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback
+from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback, url_of
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 PATHS = TEXTS.map(Path)
@@ -44,7 +43,6 @@ def parse(*words: str) -> Settings:
     return from_arguments(parser.parse_args(words))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(settings=SETTINGS)
 def test_the_command_line_of_any_settings_means_them(settings: Settings) -> None:
     """What the supervisor tells its children is what it was told."""
@@ -205,7 +203,6 @@ def test_a_public_host_needs_a_token() -> None:
                                                    " add --token-file FILE (a token in it).")
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(names=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple))
 def test_public_hosts_survive_the_command_line(names: tuple[str, ...]) -> None:
     """Each in its place."""
@@ -246,3 +243,21 @@ def test_present_picture_folders_pass(tmp_path: Path) -> None:
     """Unchanged."""
     settings = Settings(images=(tmp_path,))
     assert settings.with_checked_folders() is settings
+
+
+@pytest.mark.parametrize("flag", ["--images", "--state", "--store", "--token-file"])
+def test_an_empty_path_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--images "$PHOTOS"` without that variable does not open the working directory to everybody."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([flag, ""])
+    assert f"argument {flag}: expected a path, received nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("host", "reached"), [("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("nas", "nas"),
+                                               ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - a text
+                                               ("::1", "[::1]"), ("fe80::2", "[fe80::2]")])
+def test_a_server_is_reached_in_the_family_it_listens_in(host: str, reached: str) -> None:
+    """One that listens on :: does not answer at 127.0.0.1."""
+    assert url_of(host, 9005) == f"http://{reached}:9005"
