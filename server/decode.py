@@ -141,10 +141,10 @@ class Decoders:
                 self._in_flight.finish(ticket, Result(error="this picture could not be prepared: see the server's log"))
             finally:
                 worker.end()
+                if not worker.is_given_up:  # else its watcher has counted it out
+                    self.busy -= 1  # before `put`, or the batcher would wait for company that this thread does not bring
                 if prepared is not None:
                     self._batcher.put(prepared)
-                if not worker.is_given_up:  # else its watcher has counted it out
-                    self.busy -= 1
 
     def _watch(self) -> None:
         """End the tickets whose time is over, and replace their threads."""

@@ -43,6 +43,7 @@ class ServedModel:
                  metrics: Metrics) -> None:
         self.spec = version.spec
         self.labels: Sequence[str] = version.spec.labels
+        self.label_array = np.array(self.labels, object)  # made once: of a thousand classes it costs as much as a row
         self.engine = engine
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,

@@ -47,8 +47,11 @@ class ServedModels:
             BusyError: it cannot be opened now; says why.
         """
         meant = self._meant.get(reference)
-        if meant is not None and time.monotonic() < meant[0]:
-            return meant[1]
+        if meant is not None:
+            now = time.monotonic()
+            if now < meant[0]:
+                return meant[1]
+            self._meant[reference] = (now + _REFERENCE_KEPT_S, meant[1])  # one looks again, not all that come meanwhile
         try:
             model = self._open(self.registry.resolve(reference, self._settings.model))
         except UnknownModelError as exc:
