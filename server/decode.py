@@ -142,7 +142,7 @@ class Decoders:
             finally:
                 worker.end()
                 if not worker.is_given_up:  # else its watcher has counted it out
-                    self.busy -= 1  # before `put`, or the batcher would wait for company that this thread does not bring
+                    self.busy -= 1  # before `put`: the batcher must not wait for what is not coming
                 if prepared is not None:
                     self._batcher.put(prepared)
 

@@ -7,7 +7,7 @@ wait on tickets; two tickets whose files turn out to have the same content are j
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from server.found_url import Found
@@ -64,10 +64,13 @@ class Countdown:
 
 
 class InFlight:
-    """The tickets of one model, at most `capacity` at a time; safe for many threads."""
+    """The tickets of one model, at most `capacity` at a time; safe for many threads.
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    `on_end` is told of tickets that end: how many, and how many are left.
+    """
+
+    def __init__(self, capacity: int, *, on_end: Callable[[int, int], None] = lambda _ended, _left: None) -> None:
+        self._capacity, self._on_end = capacity, on_end
         self._lock = threading.Lock()
         self._by_key: dict[str, Ticket] = {}
         self._by_digest: dict[str, list[Ticket]] = {}
@@ -132,11 +135,14 @@ class InFlight:
     def _end(self, tickets: list[Ticket], result: Result) -> None:
         watchers: list[Countdown] = []
         with self._lock:
-            for ticket in tickets:
-                if ticket.result is None:
-                    ticket.result = result
-                    self._by_key.pop(ticket.key, None)
-                    watchers += ticket.watchers
-                    ticket.watchers = []
+            ended = [ticket for ticket in tickets if ticket.result is None]
+            for ticket in ended:
+                ticket.result = result
+                self._by_key.pop(ticket.key, None)
+                watchers += ticket.watchers
+                ticket.watchers = []
+            left = len(self._by_key)
+        if ended:
+            self._on_end(len(ended), left)
         for watcher in watchers:
             watcher.step()

@@ -143,6 +143,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no t
 class OneSendTask(WSGITask):  # type: ignore[misc]  # waitress publishes no types
     """An answer that leaves with one call: waitress sends the headers by themselves, and the caller wakes up twice."""
 
+    wrote_header: bool
+
     def write(self, data: bytes) -> None:
         """As waitress, but headers and the whole body together where this is the whole body."""
         if self.wrote_header or not self.complete or not self.has_body or self.content_length != len(data):
@@ -172,9 +174,9 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes n
     def writable(self) -> bool:
         """Whether the listening thread has something to send: not while the answering thread is about to.
 
-        waitress says yes then, too: its loop goes round, finds the buffer locked, and goes round again, and as it hardly
-        lets go of the interpreter lock it keeps the answering thread from finishing: ten rounds a request were counted,
-        a third of what a request cost. Beyond the high-water mark the answering thread waits for this one.
+        waitress says yes then, too: its loop goes round, finds the buffer locked, and goes round again, and as it
+        hardly lets go of the interpreter lock it keeps the answering thread from finishing: ten rounds a request were
+        counted. Beyond the high-water mark the answering thread waits for this one.
         """
         if self._is_writing and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
             return False

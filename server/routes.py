@@ -46,7 +46,7 @@ def query(name: str) -> Response:
     _check_rows(len(call.paths))
     model = service().model(call.model)
     deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
-    with _place():
+    with _place(model):
         outcome = classify(call.paths, model, until=g.started + deadline_s)
     _summarise(outcome, model)
     answer = _answer(call, _request(outcome, model, call.arguments))
@@ -70,7 +70,7 @@ def classify_column() -> Response:
     names, arguments = _fields_of(body), _arguments_of(body)
     model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
-    with _place():
+    with _place(model):
         if is_upload:
             outcome = classify_files(_read_files(), model, until=until)
         else:
@@ -172,14 +172,15 @@ def _check_rows(rows: int) -> None:
 
 
 @contextlib.contextmanager
-def _place() -> Iterator[None]:
-    """A place among the requests that may wait for the model; BusyError at once when all are taken.
+def _place(model: ServedModel) -> Iterator[None]:
+    """A place among the requests that may wait for a model; BusyError at once when all are taken.
 
     There are fewer places than threads, so that `/healthz` always finds one.
     """
     places = cast("threading.BoundedSemaphore", current_app.extensions["pixfield_places"])
     if not places.acquire(blocking=False):
-        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment")
+        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment",
+                        retry_after_s=model.admission.retry_after_s)
     try:
         yield
     finally:
@@ -187,10 +188,10 @@ def _place() -> Iterator[None]:
 
 
 def _summarise(outcome: Outcome, model: ServedModel) -> None:
-    """What the log line and the metrics say of this request; a full queue that left the whole column out is busy."""
+    """What the log line and the metrics say of this request; a column of which nothing is known or taken is busy."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
-    if rows and pending == rows and outcome.is_left_out:
-        raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
+    if outcome.busy is not None and pending == rows:
+        raise outcome.busy
     metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
         metrics.rows.labels(status).inc(count)

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from models.calibration import calibrate
 from models.picture import PictureLimits
 from models.registry import ModelVersion
+from server.admission import Admission
 from server.answers import Answers
 from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders
 from server.engine import Engine
+from server.errors import BusyError
 from server.found_url import FoundUrl
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
@@ -48,7 +50,8 @@ class ServedModel:
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
                                limit_bytes=settings.cache_mb * 500_000)
-        self.in_flight = InFlight(settings.queue_rows)
+        self.admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
+        self.in_flight = InFlight(settings.queue_rows, on_end=self.admission.finished)
         self._lanes, self._url_lanes = Lanes(), Lanes()
         self._metrics = metrics
         self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
@@ -72,14 +75,23 @@ class ServedModel:
         """name@version."""
         return f"{self.spec.name}@{self.spec.version}"
 
-    def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], bool]:
+    def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], BusyError | None]:
         """Work on `wanted` and wait for it until `until` (time.monotonic()).
 
-        Returns key -> result of what is done by then, and whether the queue was too full for any of it. What is not
-        done goes on behind the requests that still wait; uploads do not, since nobody could ask for them again and
-        their bytes would stay in memory.
+        Returns key -> result of what is done by then, and why none of it was taken, where that is so. What is not done
+        goes on behind the requests that still wait; uploads do not, since nobody could ask for them again and their
+        bytes would stay in memory.
         """
+        try:
+            with self.admission.admit(until - time.monotonic()):
+                return self._compute(wanted, until)
+        except BusyError as exc:
+            return {}, exc
+
+    def _compute(self, wanted: list[Ticket], until: float) -> tuple[dict[str, Result], BusyError | None]:
         tickets = self.in_flight.join(wanted)
+        if not tickets:
+            raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
         countdown = self.in_flight.watch(tickets)
         lane = self._lanes.add([ticket for ticket in tickets if not isinstance(ticket.found, FoundUrl)])
         url_lane = self._url_lanes.add([ticket for ticket in tickets if isinstance(ticket.found, FoundUrl)])
@@ -91,7 +103,7 @@ class ServedModel:
         elif not is_done:
             self._lanes.demote(lane)
             self._url_lanes.demote(url_lane)
-        return results, not tickets
+        return results, None
 
     def close(self) -> None:
         """Stop the threads; what is under way is dropped."""

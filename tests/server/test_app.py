@@ -141,7 +141,7 @@ def test_odd_requests_are_answered_with_a_status(address: Address, request_line:
 
 def test_health_answers_while_every_place_is_taken(listen: Listen, pictures: Pictures, watched: WatchedEngine,
                                                    wait_until: WaitUntil) -> None:
-    """48 requests wait for a model that does not answer; metrics and models are free too."""
+    """All who may wait do, for a model that does not answer; metrics and models are free too."""
     names = [pictures.write(f"{number}.png", number).name for number in range(PLACES)]
     address = listen()
     model = address.service.model(None)
