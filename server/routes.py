@@ -194,7 +194,8 @@ def _summarise(outcome: Outcome, model: ServedModel) -> None:
         raise outcome.busy
     metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
-        metrics.rows.labels(status).inc(count)
+        if count:
+            metrics.rows_by_status[status].inc(count)
     metrics.hits.inc(rows - misses - failures - pending)
     metrics.misses.inc(misses)
     g.summary = f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"

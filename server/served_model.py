@@ -53,7 +53,8 @@ class ServedModel:
         self.admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
         self.in_flight = InFlight(settings.queue_rows, on_end=self.admission.finished)
         self._lanes, self._url_lanes = Lanes(), Lanes()
-        self._metrics = metrics
+        self._batches, self._seconds = metrics.batches.labels(self.name), metrics.engine.labels(self.name)
+        self._inferences = metrics.inferences
         self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
                                 capacity=_BATCHES_READY * engine.max_batch * engine.threads)
         limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels),
@@ -130,10 +131,10 @@ class ServedModel:
 
     def _answer(self, batch: list[Prepared]) -> None:
         """Run one batch and end its tickets."""
-        self._metrics.batches.labels(self.name).observe(len(batch))
-        with self._metrics.engine.labels(self.name).time():
+        self._batches.observe(len(batch))
+        with self._seconds.time():
             outputs = self.engine.run(np.stack([prepared.pixels for prepared in batch]))
-        self._metrics.inferences.labels(self.name).inc(len(batch))
+        self._inferences.labels(self.name).inc(len(batch))
         rankings = Rankings.of(_checked(outputs["probabilities"], len(batch), len(self.labels), self.spec.temperature))
         digests = [prepared.digest for prepared in batch]
         notes = [prepared.note for prepared in batch]
