@@ -1,6 +1,6 @@
 """Whether a new request can still get an answer in time, from how fast pictures were finished lately.
 
-Finished pictures enter with the number still under way; the seconds a new request would wait leave, or a BusyError for
+Pictures that begin and that are finished enter; the seconds a new request would wait leave, or a BusyError for
 one that would wait too long. Refusing it at once, with the time after which it is worth asking again, is kinder than
 letting it hold a place until its deadline for nothing.
 
@@ -8,7 +8,8 @@ letting it hold a place until its deadline for nothing.
 lanes take turns (`lanes`), so before a new request gets its first picture every other one gets one. A column of 100,000
 rows is therefore one picture ahead of a single image, never 100,000, and never the reason why that one is refused; nor
 is a column refused for its own length, since what misses the deadline is pending and goes on. What a column has made
-ready for the model, or what waits in the background, is left out: it is bounded, or comes last.
+ready for the model, or what waits in the background, is left out: it is bounded, or comes last. So are pictures behind
+URLs, which have threads of their own: a slow server there says nothing of the wait for a file.
 
 **The rate** counts only while the model was pressed (as many pictures under way as it takes at once): a single picture
 on an idle server says how long one takes, not how many a second can be had. It is the pictures over the seconds of the
@@ -46,13 +47,20 @@ class Admission:
     def __init__(self, *, pressed_at: int, clock: Callable[[], float]) -> None:
         self._pressed_at, self._clock = pressed_at, clock
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._waiting, self._under_way = 0, 0
         self._pictures, self._seconds = 0.0, 0.0
         self._last = -math.inf
         self._is_pressed = False
 
-    def finished(self, pictures: int, under_way: int) -> None:
-        """Count `pictures` that have ended, whatever their end; `under_way` are left."""
+    def begun(self, pictures: int) -> None:
+        """Count `pictures` that are under way from now on."""
+        with self._lock:
+            self._under_way += pictures
+
+    def finished(self, pictures: int) -> None:
+        """Count `pictures` that are not under way any more, whatever their end."""
+        if not pictures:
+            return
         now = self._clock()
         with self._lock:
             if self._is_pressed:
@@ -61,7 +69,8 @@ class Admission:
                 self._pictures, self._seconds = kept * self._pictures + pictures, kept * self._seconds + elapsed
             elif now - self._last > _FORGET_S:
                 self._pictures, self._seconds = 0.0, 0.0
-            self._last, self._is_pressed = now, under_way >= self._pressed_at
+            self._under_way -= pictures
+            self._last, self._is_pressed = now, self._under_way >= self._pressed_at
 
     @property
     def wait_s(self) -> float:

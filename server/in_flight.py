@@ -66,11 +66,12 @@ class Countdown:
 class InFlight:
     """The tickets of one model, at most `capacity` at a time; safe for many threads.
 
-    `on_end` is told of tickets that end: how many, and how many are left.
+    `on_begin` and `on_end` are told of tickets that come and go; they must not call back.
     """
 
-    def __init__(self, capacity: int, *, on_end: Callable[[int, int], None] = lambda _ended, _left: None) -> None:
-        self._capacity, self._on_end = capacity, on_end
+    def __init__(self, capacity: int, *, on_begin: Callable[[list[Ticket]], None] = lambda _: None,
+                 on_end: Callable[[list[Ticket]], None] = lambda _: None) -> None:
+        self._capacity, self._on_begin, self._on_end = capacity, on_begin, on_end
         self._lock = threading.Lock()
         self._by_key: dict[str, Ticket] = {}
         self._by_digest: dict[str, list[Ticket]] = {}
@@ -86,6 +87,7 @@ class InFlight:
     def join(self, wanted: Iterable[Ticket]) -> list[Ticket]:
         """For each wanted ticket the one under way for its key, else itself; those beyond the capacity are left out."""
         joined: list[Ticket] = []
+        begun: list[Ticket] = []
         with self._lock:
             for ticket in wanted:
                 existing = self._by_key.get(ticket.key)
@@ -93,7 +95,9 @@ class InFlight:
                     if self.is_full:
                         continue
                     self._by_key[ticket.key] = existing = ticket
+                    begun.append(ticket)
                 joined.append(existing)
+            self._on_begin(begun)
         return joined
 
     def watch(self, tickets: list[Ticket]) -> Countdown:
@@ -141,8 +145,6 @@ class InFlight:
                 self._by_key.pop(ticket.key, None)
                 watchers += ticket.watchers
                 ticket.watchers = []
-            left = len(self._by_key)
-        if ended:
-            self._on_end(len(ended), left)
+            self._on_end(ended)
         for watcher in watchers:
             watcher.step()

@@ -6,6 +6,7 @@ threads), so versions never mix in a batch and one can be closed without the oth
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -51,7 +52,8 @@ class ServedModel:
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
                                limit_bytes=settings.cache_mb * 500_000)
         self.admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
-        self.in_flight = InFlight(settings.queue_rows, on_end=self.admission.finished)
+        self.in_flight = InFlight(settings.queue_rows, on_begin=lambda tickets: self.admission.begun(_files(tickets)),
+                                  on_end=lambda tickets: self.admission.finished(_files(tickets)))
         self._lanes, self._url_lanes = Lanes(), Lanes()
         self._batches, self._seconds = metrics.batches.labels(self.name), metrics.engine.labels(self.name)
         self._inferences = metrics.inferences
@@ -83,8 +85,9 @@ class ServedModel:
         goes on behind the requests that still wait; uploads do not, since nobody could ask for them again and their
         bytes would stay in memory.
         """
+        has_files = _files(wanted) > 0
         try:
-            with self.admission.admit(until - time.monotonic()):
+            with self.admission.admit(until - time.monotonic()) if has_files else contextlib.nullcontext():
                 return self._compute(wanted, until)
         except BusyError as exc:
             return {}, exc
@@ -142,6 +145,11 @@ class ServedModel:
         for row, (digest, note) in enumerate(zip(digests, notes, strict=True)):
             ranking = Rankings(rankings.order[row:row + 1], rankings.probabilities[row:row + 1])
             self.in_flight.finish_content(digest, Result(digest, ranking, note))
+
+
+def _files(tickets: Sequence[Ticket]) -> int:
+    """How many of `tickets` are files or uploads, not URLs."""
+    return sum(not isinstance(ticket.found, FoundUrl) for ticket in tickets)
 
 
 def _checked(probabilities: NDArray[np.float32], rows: int, classes: int, temperature: float) -> NDArray[np.float32]:

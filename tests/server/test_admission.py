@@ -28,14 +28,22 @@ class Model:
     """A model that finishes pictures at the rates a test names, and those who wait for it."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock, self.rest = Clock(), 0
         self.admission = Admission(pressed_at=PRESSED, clock=self.clock)
 
     def work(self, rate: float, seconds: float = 30.0, *, batch: int = 8, under_way: int = PRESSED) -> None:
-        """Batches at `rate` pictures a second."""
+        """Batches at `rate` pictures a second, while `under_way` others stay."""
+        self.admission.begun(under_way)
         for _ in range(round(rate * seconds / batch)):
+            self.admission.begun(batch)
             self.clock.now += batch / rate
-            self.admission.finished(batch, under_way)
+            self.admission.finished(batch)
+        self.rest += under_way
+
+    def rest_ends(self) -> None:
+        """Nothing is under way any more."""
+        self.admission.finished(self.rest)
+        self.rest = 0
 
 
 @pytest.fixture
@@ -123,7 +131,7 @@ def test_an_idle_server_does_not_look_slow(model: Model) -> None:
 def test_the_pause_between_two_loads_does_not_count(model: Model) -> None:
     """The rate of the second load is its own."""
     model.work(rate=20)
-    model.admission.finished(8, 0)
+    model.rest_ends()
     model.clock.now += 20.0
     model.work(rate=20)
     assert model.admission.wait_s == pytest.approx(1 / 20, rel=0.01)
@@ -142,7 +150,7 @@ def test_an_old_rate_is_forgotten(model: Model) -> None:
     model.work(rate=0.1, seconds=200)
     model.clock.now += 60.0
     assert model.admission.wait_s > 0
-    model.admission.finished(8, 0)
+    model.rest_ends()
     model.clock.now += 60.0
     assert model.admission.wait_s == 0.0
 
@@ -166,12 +174,15 @@ def test_the_rate_is_among_those_measured(rates: list[float], batch: int, waitin
 
 
 @settings(deadline=None)
-@given(steps=st.lists(st.tuples(st.floats(0, 100), st.integers(1, 1000), st.integers(0, 1000)), max_size=40))
+@given(steps=st.lists(st.tuples(st.floats(0, 100), st.integers(0, 1000), st.integers(0, 1000)), max_size=40))
 def test_any_history_gives_a_wait_that_can_be_said(steps: list[tuple[float, int, int]]) -> None:
     """Finite, never negative, and whole seconds of at least one."""
-    model = Model()
-    for pause, pictures, under_way in steps:
+    model, under_way = Model(), 0
+    for pause, begun, ended in steps:
         model.clock.now += pause
-        model.admission.finished(pictures, under_way)
+        model.admission.begun(begun)
+        under_way += begun
+        model.admission.finished(min(ended, under_way))
+        under_way -= min(ended, under_way)
         assert 0.0 <= model.admission.wait_s < float("inf")
         assert model.admission.retry_after_s >= 1

@@ -424,11 +424,12 @@ def test_who_would_wait_in_vain_is_told_when_to_come_back(open_site: Open, pictu
     names = [pictures.write(f"{number}.png", number).name for number in range(3)]
     site = open_site()
     site.classify(paths=names[:1])
-    moments = iter((*map(float, range(0, 80, 8)), *[72.0] * 20))
+    moments = iter((*map(float, range(0, 80, 8)), *[72.0] * 99))
     model = site.service.model(None)
     model.admission = Admission(pressed_at=0, clock=lambda: next(moments))
+    model.admission.begun(10)
     for _ in range(10):
-        model.admission.finished(1, under_way=1)
+        model.admission.finished(1)
     refused = site.client.post(CLASSIFY, json={"paths": names[1:], "deadline_s": 10})
     known = site.classify(paths=names[:2], deadline_s=10)["columns"]["status"]
     later = site.classify(paths=names[1:], deadline_s=0)["pending"]
