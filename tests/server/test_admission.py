@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -10,6 +12,11 @@ from hypothesis import strategies as st
 
 from server.admission import Admission
 from server.errors import BusyError
+from server.found_url import FoundUrl
+from server.in_flight import Ticket
+from server.served_model import ServedModel
+
+pytest_plugins = ("server_fixtures",)
 
 PRESSED = 16
 LONG_S = 1e12
@@ -153,6 +160,20 @@ def test_an_old_rate_is_forgotten(model: Model) -> None:
     model.rest_ends()
     model.clock.now += 60.0
     assert model.admission.wait_s == 0.0
+
+
+def test_the_wait_for_files_is_not_that_for_urls(model: Model, serve: Callable[..., ServedModel]) -> None:
+    """A queue of files refuses no URL, and URLs under way are no measure for files."""
+    served = serve()
+    served.admission = model.admission
+    served.compute([Ticket(str(number), found=FoundUrl("http://img.corp/a.png")) for number in range(PRESSED)], until=0)
+    model.work(rate=0.1, seconds=200, batch=1, under_way=0)
+    assert model.admission.wait_s == 0.0
+    model.work(rate=0.1, seconds=200, batch=1)
+    until = time.monotonic() + 0.05
+    _, url = served.compute([Ticket("new", found=FoundUrl("http://img.corp/b.png"))], until=until)
+    _, file = served.compute([Ticket("a.png")], until=time.monotonic() + 0.05)
+    assert (url, getattr(file, "code", None)) == (None, "too_much_waiting")
 
 
 @settings(deadline=None)
