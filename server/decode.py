@@ -140,10 +140,10 @@ class Decoders:
                 self._in_flight.finish(ticket, Result(error="this picture could not be prepared: see the server's log"))
             finally:
                 worker.end()
+                if not worker.is_given_up:  # else its watcher has counted it out
+                    self.busy -= 1  # before `put`: the batcher must not wait for what is not coming
                 if prepared is not None:
                     self._batcher.put(prepared)
-                if not worker.is_given_up:  # else its watcher has counted it out
-                    self.busy -= 1
 
     def _watch(self) -> None:
         """End the tickets whose time is over, and replace their threads."""

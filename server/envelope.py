@@ -8,7 +8,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import orjson
@@ -40,7 +40,7 @@ def service() -> Service:
 
 
 @contextlib.contextmanager
-def place(name: str) -> Iterator[None]:
+def place(name: str, *, retry_after_s: Callable[[], int] = lambda: 1) -> Iterator[None]:
     """One of the application's places of that name among the requests that may wait; BusyError at once when all are
     taken.
 
@@ -48,7 +48,8 @@ def place(name: str) -> Iterator[None]:
     """
     places = cast("threading.BoundedSemaphore", current_app.extensions[name])
     if not places.acquire(blocking=False):
-        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment")
+        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment",
+                        retry_after_s=retry_after_s())
     try:
         yield
     finally:

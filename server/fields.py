@@ -78,8 +78,7 @@ def _numbers(outcome: Outcome, values: NDArray[np.floating[Any]]) -> list[float 
 
 
 def _label(request: Request) -> list[str | None]:
-    names = np.array(request.model.labels, object)
-    return _spread(request.outcome, names[request.outcome.rankings.order[:, 0]])
+    return _spread(request.outcome, request.model.label_array[request.outcome.rankings.order[:, 0]])
 
 
 def _confidence(request: Request) -> list[float | None]:

@@ -7,7 +7,7 @@ wait on tickets; two tickets whose files turn out to have the same content are j
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from server.found_url import Found
@@ -68,10 +68,14 @@ class Countdown:
 
 
 class InFlight:
-    """The tickets of one model, at most `capacity` at a time; safe for many threads."""
+    """The tickets of one model, at most `capacity` at a time; safe for many threads.
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    `on_begin` and `on_end` are told of tickets that come and go; they must not call back.
+    """
+
+    def __init__(self, capacity: int, *, on_begin: Callable[[list[Ticket]], None] = lambda _: None,
+                 on_end: Callable[[list[Ticket]], None] = lambda _: None) -> None:
+        self._capacity, self._on_begin, self._on_end = capacity, on_begin, on_end
         self._lock = threading.Lock()
         self._by_key: dict[str, Ticket] = {}
         self._by_digest: dict[str, list[Ticket]] = {}
@@ -87,6 +91,7 @@ class InFlight:
     def join(self, wanted: Iterable[Ticket]) -> list[Ticket]:
         """For each wanted ticket the one under way for its key, else itself; those beyond the capacity are left out."""
         joined: list[Ticket] = []
+        begun: list[Ticket] = []
         with self._lock:
             for ticket in wanted:
                 existing = self._by_key.get(ticket.key)
@@ -94,7 +99,9 @@ class InFlight:
                     if self.is_full:
                         continue
                     self._by_key[ticket.key] = existing = ticket
+                    begun.append(ticket)
                 joined.append(existing)
+            self._on_begin(begun)
         return joined
 
     def watch(self, tickets: list[Ticket]) -> Countdown:
@@ -143,11 +150,12 @@ class InFlight:
     def _end(self, tickets: list[Ticket], result: Result) -> None:
         watchers: list[Countdown] = []
         with self._lock:
-            for ticket in tickets:
-                if ticket.result is None:
-                    ticket.result = result
-                    self._by_key.pop(ticket.key, None)
-                    watchers += ticket.watchers
-                    ticket.watchers = []
+            ended = [ticket for ticket in tickets if ticket.result is None]
+            for ticket in ended:
+                ticket.result = result
+                self._by_key.pop(ticket.key, None)
+                watchers += ticket.watchers
+                ticket.watchers = []
+            self._on_end(ended)
         for watcher in watchers:
             watcher.step()

@@ -40,7 +40,7 @@ class Lanes:
         if lane.tickets:
             with self._changed:
                 self._interactive.append(lane)
-                self._changed.notify_all()
+                self._changed.notify(len(lane.tickets))
         return lane
 
     def demote(self, lane: Lane) -> None:

@@ -19,7 +19,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import MultiSocketServer, TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from server.doors import Doors
@@ -146,6 +146,49 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no t
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
 
 
+class OneSendTask(WSGITask):  # type: ignore[misc]  # waitress publishes no types
+    """An answer that leaves with one call: waitress sends the headers by themselves, and the caller wakes up twice."""
+
+    wrote_header: bool
+
+    def write(self, data: bytes) -> None:
+        """As waitress, but headers and the whole body together where this is the whole body."""
+        if self.wrote_header or not self.complete or not self.has_body or self.content_length != len(data):
+            super().write(data)
+            return
+        self.channel.write_soon(self.build_response_header() + data)
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+
+
+class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
+    """A connection whose answer is sent by one thread at a time."""
+
+    task_class = OneSendTask
+    error_task_class = JsonErrorTask
+    total_outbufs_len: int
+    _is_writing = False
+
+    def write_soon(self, data: bytes) -> int:
+        """As waitress; called by the thread that has the answer."""
+        self._is_writing = True
+        try:
+            return int(super().write_soon(data))
+        finally:
+            self._is_writing = False
+
+    def writable(self) -> bool:
+        """Whether the listening thread has something to send: not while the answering thread is about to.
+
+        waitress says yes then, too: its loop goes round, finds the buffer locked, and goes round again, and as it
+        hardly lets go of the interpreter lock it keeps the answering thread from finishing: ten rounds a request were
+        counted. Beyond the high-water mark the answering thread waits for this one.
+        """
+        if self._is_writing and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
+            return False
+        return bool(super().writable())
+
+
 class BoundedServer(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
     """A listening socket that drops the slow, and the idle when all places are taken."""
 
@@ -186,7 +229,7 @@ def bound(app: Callable[..., Any], doors: Doors, *, count: Callable[[int], None]
     """
     parser = type("Parser", (BoundedParser,), {"doors": doors})
     refusing = type("Refusing", (JsonErrorTask,), {"count": staticmethod(count)})
-    channel = type("Channel", (HTTPChannel,), {"parser_class": parser, "error_task_class": refusing})
+    channel = type("Channel", (BoundedChannel,), {"parser_class": parser, "error_task_class": refusing})
     kind = type("Server", (BoundedServer,), {"channel_class": channel})
     adjustments = Adjustments(max_request_header_size=MAX_HEADER_BYTES, channel_timeout=IDLE_S,
                               cleanup_interval=_LOOK_EVERY_S, connection_limit=CONNECTIONS, **options)

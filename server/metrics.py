@@ -46,6 +46,7 @@ class Metrics:
         self.latency = Histogram("pixfield_request_seconds", "time from arrival to answer", ["endpoint"],
                                  buckets=_SECONDS, registry=self.registry)
         self.rows = Counter("pixfield_rows", "rows answered, by status", ["status"], registry=self.registry)
+        self.rows_by_status = {status: self.rows.labels(status) for status in ("ok", "failed", "pending")}
         self.hits = Counter("pixfield_hits", "rows answered from memory or the store", registry=self.registry)
         self.misses = Counter("pixfield_misses", "rows that had to wait for a picture", registry=self.registry)
         self.queues = Queues()

@@ -19,7 +19,7 @@ from models.errors import ModelError
 from server import fields
 from server.classify import Outcome, classify, classify_files
 from server.envelope import json_response, place, service
-from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
+from server.errors import BadRequestError, TooLargeError, UnprocessableError
 from server.functions import ARGUMENTS, FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
 from server.picture_kinds import KINDS
@@ -49,7 +49,7 @@ def query(name: str) -> Response:
     _check_rows(len(call.paths))
     until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
     with _model_of(call, until) as model:
-        with place(PLACES):
+        with _place(model):
             outcome = classify(call.paths, model, until=until)
         _summarise(outcome, model)
         answer = _answer(call, _request(outcome, model, call.arguments, call.paths))
@@ -78,7 +78,7 @@ def classify_column() -> Response:
     names, arguments = _fields_of(body), _arguments_of(body)
     until = g.started + _deadline(body.get("deadline_s"))
     with service().using(single(body.get("model"), "model"), until=until) as model:
-        with place(PLACES):
+        with _place(model):
             if is_upload:
                 paths: list[str | None] = []
                 outcome = classify_files(_read_files(), model, until=until)
@@ -185,14 +185,20 @@ def _check_rows(rows: int) -> None:
                             "ask for the column in parts")
 
 
+def _place(model: ServedModel) -> contextlib.AbstractContextManager[None]:
+    """A place among the requests that may wait for a model."""
+    return place(PLACES, retry_after_s=lambda: model.admission.retry_after_s)
+
+
 def _summarise(outcome: Outcome, model: ServedModel) -> None:
-    """What the log line and the metrics say of this request; a full queue that left the whole column out is busy."""
+    """What the log line and the metrics say of this request; a column of which nothing is known or taken is busy."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
-    if rows and pending == rows and outcome.is_left_out:
-        raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
+    if outcome.busy is not None and pending == rows:
+        raise outcome.busy
     metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
-        metrics.rows.labels(status).inc(count)
+        if count:
+            metrics.rows_by_status[status].inc(count)
     metrics.hits.inc(rows - misses - failures - pending)
     metrics.misses.inc(misses)
     g.summary = f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"

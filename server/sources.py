@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from server.column import Column, Known
 from server.filesystems import Places
@@ -93,9 +92,9 @@ class Sources:
                 rows = np.flatnonzero(self._has_error[taken]).tolist()
                 column.errors = {row: known[slots[row]].error or "" for row in rows}
         if is_stale.any():
-            changed = self._touch(np.unique(taken[is_stale]), known, generation, give_up_at)
-            rows_to_refresh = np.flatnonzero(is_stale & np.isin(taken, changed))
-            self._refresh(texts, rows_to_refresh, column, give_up_at)
+            stale = np.flatnonzero(is_stale).tolist()
+            changed = self._touch({slots[row] for row in stale}, known, generation, give_up_at)
+            self._refresh(texts, [row for row in stale if slots[row] in changed], column, give_up_at)
         return column
 
     def learn(self, text: str, found: Found, digest: str) -> None:
@@ -147,8 +146,7 @@ class Sources:
 
     # ---- the window --------------------------------------------------------------------------------------------
 
-    def _touch(self, slots: NDArray[np.int64], known: list[Known], generation: int, give_up_at: float
-               ) -> NDArray[np.int64]:
+    def _touch(self, slots: set[int], known: list[Known], generation: int, give_up_at: float) -> set[int]:
         """Look once at the file of each slot; those that are as they were count as fresh, the others are returned."""
         now = self._clock()
 
@@ -164,13 +162,13 @@ class Sources:
             found = known[slot].found
             return (found.path,) if isinstance(found, FoundFile) else ()
 
-        unchanged = self._looks.do(slots.tolist(), work, paths_of=paths_of, give_up_at=give_up_at)
-        return np.setdiff1d(slots, np.array(unchanged, np.int64), assume_unique=True)
+        unchanged = self._looks.do(list(slots), work, paths_of=paths_of, give_up_at=give_up_at)
+        return slots.difference(unchanged)
 
-    def _refresh(self, texts: Sequence[str | None], rows: NDArray[np.int64], column: Column, give_up_at: float) -> None:
+    def _refresh(self, texts: Sequence[str | None], rows: Sequence[int], column: Column, give_up_at: float) -> None:
         """Resolve the rows that are new or changed; each distinct text once."""
         rows_of: dict[str, list[int]] = {}
-        for row in rows.tolist():
+        for row in rows:
             text = texts[row]
             column.digests[row] = None  # what was known is out of date until it is looked at
             column.errors.pop(row, None)

@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from models.registry import ModelVersion
+from server.admission import Admission
 from server.app import PLACES, create_app
 from server.engine import Engine, OnnxEngine
 from server.functions import FUNCTIONS
@@ -418,9 +419,28 @@ def test_a_full_queue_is_busy(open_site: Open, pictures: Pictures, watched: Watc
         (503, "queue_full"), "5", ["ok", *["pending"] * 3])
 
 
+def test_who_would_wait_in_vain_is_told_when_to_come_back(open_site: Open, pictures: Pictures) -> None:
+    """By the measured rate; what is known is answered all the same, and what may be later is taken."""
+    names = [pictures.write(f"{number}.png", number).name for number in range(3)]
+    site = open_site()
+    site.classify(paths=names[:1])
+    moments = iter((*map(float, range(0, 80, 8)), *[72.0] * 99))
+    model = site.service.model(None)
+    model.admission = Admission(pressed_at=0, clock=lambda: next(moments))
+    model.admission.begun(10)
+    for _ in range(10):
+        model.admission.finished(1)
+    refused = site.client.post(CLASSIFY, json={"paths": names[1:], "deadline_s": 10})
+    known = site.classify(paths=names[:2], deadline_s=10)["columns"]["status"]
+    later = site.classify(paths=names[1:], deadline_s=0)["pending"]
+    patient = site.classify(paths=names[1:], deadline_s=20)["columns"]["status"]
+    assert (refusal(refused)[:2], refused.headers["Retry-After"], known, later, patient) == (
+        (503, "too_much_waiting"), "8", ["ok", "pending"], 2, ["ok", "ok"])
+
+
 def test_more_requests_than_places_are_busy_and_health_is_not(open_site: Open, pictures: Pictures,
                                                               watched: WatchedEngine, wait_until: WaitUntil) -> None:
-    """The 49th is told to come back; the 48 are answered in the end."""
+    """One more than may wait is told to come back; the others are answered in the end."""
     names = [pictures.write(f"{number}.png", number).name for number in range(PLACES + 1)]
     site = open_site()
     model = site.service.model(None)
