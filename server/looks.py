@@ -39,6 +39,7 @@ _TURN_S = 0.02  # a thread's block may take so long: so late does it see other r
 _MOST = 128  # looks of a block: a share that turns slow is noticed after so many
 _IDLE_S = 5.0  # a thread ends when there has been nothing to do for so long
 _CLOSE_S = 1.0  # threads that have not ended by then hang
+_SLOW_FOR_S = 300.0  # a disk that was asleep or busy is tried anew by then
 _TABLE_S = 10.0  # how old the table of mounts may be
 
 
@@ -58,7 +59,6 @@ class Looks:
         self._lock = threading.Lock()
         self._threads: dict[str, _Place] = {}
         self._waiting: WeakSet[_Job[Any, Any]] = WeakSet()
-        self._slow: frozenset[str] = frozenset()
 
     def do(self, items: Sequence[T], work: Callable[[Sequence[T]], list[R]], *,
            paths_of: Callable[[T], Sequence[str]], give_up_at: float) -> list[R]:
@@ -70,7 +70,7 @@ class Looks:
         """
         places = self._current()
         done, results = 0, []
-        while done < len(items) and places.are_local and not self._slow:
+        while done < len(items) and places.are_local and not self._is_one_slow():
             block = items[done:done + (_BLOCK if done else FIRST)]
             started = self._timer()
             results += work(block)
@@ -103,6 +103,10 @@ class Looks:
             self._places = self._read_places()
         return self._places
 
+    def _is_one_slow(self) -> bool:
+        """Whether a file system was found slow lately: then the request's thread does not find it out again."""
+        return bool(self._threads) and any(place.is_slow_lately for place in list(self._threads.values()))
+
     def _by_threads(self, items: Sequence[T], work: Callable[[Sequence[T]], list[R]],
                     paths_of: Callable[[T], Sequence[str]], give_up_at: float) -> list[R]:
         at: dict[str, list[T]] = {}
@@ -117,7 +121,6 @@ class Looks:
             results += job.wait(give_up_at - self._clock())
         with self._lock:
             self._waiting.difference_update(jobs)
-            self._slow = frozenset(name for name, place in self._threads.items() if place.is_slow)
         return results
 
     def _place(self, name: str) -> _Place:
@@ -192,6 +195,11 @@ class _Place:
     def is_slow(self) -> bool:
         """Whether looks take so long that it is worth having many at once."""
         return self._pace_s > SLOW_S
+
+    @property
+    def is_slow_lately(self) -> bool:
+        """Whether it was slow when it was last looked at, not long ago."""
+        return self.is_slow and self._timer() - self._heard_at < _SLOW_FOR_S
 
     def add(self, job: _Job[T, R]) -> _Job[T, R]:
         """Have a job done; nothing of it where this file system is silent."""

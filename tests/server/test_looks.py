@@ -116,6 +116,17 @@ def test_a_disk_that_is_fast_again_is_looked_at_by_the_request_again(ask: Ask, d
     assert set(disk.threads) == {threading.current_thread()}
 
 
+def test_a_disk_found_slow_long_ago_is_measured_anew(ask: Ask, disk: Disk) -> None:
+    """One that nobody asks any more does not send the others' looks to threads for ever."""
+    disk.look_s = 2 * SLOW_S
+    ask(paths("disk", 300), on=LOCAL)
+    disk.look_s = 0.0
+    disk.now += looks_module._SLOW_FOR_S
+    disk.threads.clear()
+    ask(paths("disk", 300), on=LOCAL)
+    assert set(disk.threads) == {threading.current_thread()}
+
+
 def test_a_share_is_never_looked_at_by_the_request_itself(ask: Ask, disk: Disk) -> None:
     """Not even one that was fast so far: the next look may hang."""
     wanted = paths("good", 300)
