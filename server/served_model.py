@@ -51,9 +51,9 @@ class ServedModel:
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
                                limit_bytes=settings.cache_mb * 500_000)
-        self.admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
-        self.in_flight = InFlight(settings.queue_rows, on_begin=lambda tickets: self.admission.begun(_files(tickets)),
-                                  on_end=lambda tickets: self.admission.finished(_files(tickets)))
+        self.admission = admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
+        self.in_flight = InFlight(settings.queue_rows, on_begin=lambda tickets: admission.begun(_files(tickets)),
+                                  on_end=lambda tickets: admission.finished(_files(tickets)))
         self._lanes, self._url_lanes = Lanes(), Lanes()
         self._batches, self._seconds = metrics.batches.labels(self.name), metrics.engine.labels(self.name)
         self._metrics, self._inferences = metrics, metrics.inferences

@@ -42,6 +42,11 @@ class Model:
     answers: Answers
     name: str = "pets@1"
 
+    @property
+    def label_array(self) -> NDArray[np.object_]:
+        """As an array of names."""
+        return np.array(self.labels, object)
+
 
 @pytest.fixture
 def ask(store: Store) -> Ask:
