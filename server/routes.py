@@ -9,24 +9,27 @@ import contextlib
 import json
 import math
 import re
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
 from models.errors import ModelError
-from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
-from server.envelope import json_response, service
-from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
-from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
+from server.envelope import json_response, place, service
+from server.errors import BadRequestError, TooLargeError, UnprocessableError
+from server.functions import ARGUMENTS, FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
+from server.picture_kinds import KINDS
+from server.picture_page import page_of
 from server.served_model import ServedModel
 
 routes = Blueprint("pixfield", __name__)
+
+PLACES = "pixfield_places"
+"""The application's places for columns."""
 
 DEADLINE_HEADER = "X-Pixfield-Deadline"
 _MAX_DEADLINE_S = 600.0
@@ -44,13 +47,18 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = service().model(call.model)
-    deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
-    with _place():
-        outcome = classify(call.paths, model, until=g.started + deadline_s)
-    _summarise(outcome, model)
-    answer = _answer(call, _request(outcome, model, call.arguments))
+    until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
+    with _model_of(call, until) as model:
+        with _place(model):
+            outcome = classify(call.paths, model, until=until)
+        _summarise(outcome, model)
+        answer = _answer(call, _request(outcome, model, call.arguments, call.paths))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
+
+
+def _model_of(call: Call, until: float) -> contextlib.AbstractContextManager[ServedModel]:
+    """The model a call means, or any one where the function depends on none."""
+    return service().using(call.model, until=until) if call.function.has_model else service().using_any(until=until)
 
 
 def _answer(call: Call, asked: fields.Request) -> Any:
@@ -68,19 +76,20 @@ def classify_column() -> Response:
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
-    model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
-    with _place():
-        if is_upload:
-            outcome = classify_files(_read_files(), model, until=until)
-        else:
-            paths = path_column(body.get("paths"))
-            _check_rows(len(paths))
-            check_lengths(arguments, len(paths))
-            outcome = classify(paths, model, until=until)
-    _summarise(outcome, model)
-    asked = _request(outcome, model, arguments)
-    columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
+    with service().using(single(body.get("model"), "model"), until=until) as model:
+        with _place(model):
+            if is_upload:
+                paths: list[str | None] = []
+                outcome = classify_files(_read_files(), model, until=until)
+            else:
+                paths = path_column(body.get("paths"))
+                _check_rows(len(paths))
+                check_lengths(arguments, len(paths))
+                outcome = classify(paths, model, until=until)
+        _summarise(outcome, model)
+        asked = _request(outcome, model, arguments, paths)
+        columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
     return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
                   "pending": outcome.pending, "columns": columns})
 
@@ -100,6 +109,10 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
     arguments = body.get("arguments", {})
     if not isinstance(arguments, dict):
         raise BadRequestError("bad_arguments", 'arguments is no object such as {"rank": 2}')
+    for name in arguments:
+        if name not in ARGUMENTS:
+            raise UnprocessableError("unknown_argument", f"there is no argument {_shown(name)}",
+                                     f"arguments are {', '.join(ARGUMENTS)}")
     top_k = body.get("top_k", 3)
     if isinstance(top_k, str) and re.fullmatch("[0-9]{1,10}", top_k):
         top_k = int(top_k)
@@ -122,8 +135,9 @@ def _read_files() -> list[bytes]:
     return contents
 
 
-def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any]) -> fields.Request:
-    return fields.Request(outcome, model, arguments, service().sign)
+def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any], paths: Sequence[str | None]
+             ) -> fields.Request:
+    return fields.Request(outcome, model, arguments, service().sign, paths, service().pictures.addresses)
 
 
 def _body() -> Any:
@@ -171,32 +185,30 @@ def _check_rows(rows: int) -> None:
                             "ask for the column in parts")
 
 
-@contextlib.contextmanager
-def _place() -> Iterator[None]:
-    """A place among the requests that may wait for the model; BusyError at once when all are taken.
-
-    There are fewer places than threads, so that `/healthz` always finds one.
-    """
-    places = cast("threading.BoundedSemaphore", current_app.extensions["pixfield_places"])
-    if not places.acquire(blocking=False):
-        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment")
-    try:
-        yield
-    finally:
-        places.release()
+def _place(model: ServedModel) -> contextlib.AbstractContextManager[None]:
+    """A place among the requests that may wait for a model."""
+    return place(PLACES, retry_after_s=lambda: model.admission.retry_after_s)
 
 
 def _summarise(outcome: Outcome, model: ServedModel) -> None:
-    """What the log line and the metrics say of this request; a full queue that left the whole column out is busy."""
+    """What the log line and the metrics say of this request; a column of which nothing is known or taken is busy."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
-    if rows and pending == rows and outcome.is_left_out:
-        raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
+    if outcome.busy is not None and pending == rows:
+        raise outcome.busy
     metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
-        metrics.rows.labels(status).inc(count)
+        if count:
+            metrics.rows_by_status[status].inc(count)
     metrics.hits.inc(rows - misses - failures - pending)
     metrics.misses.inc(misses)
     g.summary = f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"
+
+
+# ---- pictures ----------------------------------------------------------------------------------------------------
+
+
+for kind in KINDS.values():
+    routes.add_url_rule(f"/v1/images/<id>/{kind.path}", kind.name, page_of(kind))
 
 
 # ---- about the server --------------------------------------------------------------------------------------------
@@ -210,25 +222,32 @@ def functions() -> Response:
 
 @routes.get("/v1/models")
 def models() -> Response:
-    """Every usable version."""
-    registry = service().models.registry
-    return json_response({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
-                             for name in registry.names()]})
+    """Every version: whether it is at work, being opened, idle or unusable and why, and its aliases."""
+    listed = [_listed(name) for name in service().models.registry.all_names()]
+    return json_response({"models": [model for model in listed if model["states"]]})
 
 
-def _aliases(registry: Registry, name: str) -> dict[str, Any]:
-    """A model's aliases; a broken alias file is told with it, and hides no other model."""
+def _listed(name: str) -> dict[str, Any]:
+    """A model with its versions; a broken alias file is told with it, and hides no other model."""
+    at_work, aliases, problems = service().models, {}, []
     try:
-        return {"aliases": registry.aliases(name)}
+        aliases = at_work.registry.aliases(name)
     except ModelError as exc:
-        return {"aliases": {}, "problem": str(exc)}
+        problems.append(str(exc))
+    problems += [f"{reference} goes on as before: {reason}"
+                 for reference, reason in at_work.meanings.problems(name).items() if reason not in problems]
+    states = {version: {**state, "aliases": sorted(alias for alias, target in aliases.items() if target == version)}
+              for version, state in at_work.states(name).items()}
+    usable = [version for version, state in states.items() if state["state"] != "unusable"]
+    listed = {"name": name, "versions": usable, "aliases": aliases, "states": states}
+    return listed | ({"problem": " ".join(problems)} if problems else {})
 
 
 @routes.get("/v1/models/<reference>")
 def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
-    model = service().model(reference)
-    spec = model.spec
+    with service().using(reference) as model:
+        spec = model.spec
     return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})

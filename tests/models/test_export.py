@@ -89,7 +89,7 @@ def test_onnx_equals_keras_on_the_golden_digits(digit_runs: tuple[Run, Run], shi
         check_engine(shipped, run)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["noise", "flat", "sparse"]))
 def test_onnx_equals_keras_on_any_picture(digit_runs: tuple[Run, Run], seed: int, kind: str) -> None:
     """Noise, flat grey and sparse dots, all outputs, well below the golden tolerance."""

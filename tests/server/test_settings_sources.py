@@ -152,7 +152,7 @@ def test_a_missing_folder_in_the_file_names_the_file(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{config}: --images {tmp_path / 'gone'}: there is no such folder")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=SETTINGS)
 def test_what_is_shown_is_a_file_that_means_the_same(tmp_path: Path, values: Settings) -> None:
     """Saving the output of --show-settings freezes the settings of a start."""
