@@ -30,7 +30,8 @@ def test_a_planted_line_is_found() -> None:
     points = [Point(n, 2 * n**-0.5, 1000) for n in (100, 400, 1600)]
     curve = fit("residual", points)
     assert curve is not None
-    assert (curve.exponent, curve.scale) == (pytest.approx(0.5), pytest.approx(2.0))
+    assert curve.exponent == pytest.approx(0.5)
+    assert curve.scale == pytest.approx(2.0)
     assert "by about 29%" in curve.sentence(1600)
 
 
