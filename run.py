@@ -33,7 +33,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
-    "models": ("models.cli", SERVE, "list, show, add or remove models"),
+    "models": ("models.cli", SERVE, "list, show, add, import or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "wheels": ("", ALL, "gather in a folder what an installation without network needs"),
@@ -103,7 +103,7 @@ def usage() -> str:
 def requirements_of(verb: str, arguments: "list[str]") -> str:
     """The requirements file a verb needs; Keras comes in where models are made or measured."""
     words = [word for word in arguments if not word.startswith("-")]
-    return ALL if verb == "models" and words[:1] == ["add"] else VERBS[verb][1]
+    return ALL if verb == "models" and words[:1] in (["add"], ["import"]) else VERBS[verb][1]
 
 
 def gather(folder: Path, requirements: str) -> None:

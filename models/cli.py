@@ -1,7 +1,7 @@
-"""`run.py models`: list, show, add and remove model versions.
+"""`run.py models`: list, show, add, import and remove model versions.
 
 Status 0 when done, 1 when it cannot be done, 2 when the arguments make no sense; always one sentence, never a
-traceback. Only `add` loads TensorFlow.
+traceback. Only `add` and `import` load TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from models.applications import find_application
 from models.errors import ModelError
+from models.importing import verb as import_verb
 from models.names import name_fault
 from models.registry import CHAMPION, ModelVersion, Registry
 
@@ -45,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description="List, show, add and remove model versions.")
-    verbs = parser.add_subparsers(metavar="list | show | add | remove", required=True, parser_class=_Parser)
+    parser = _Parser(prog=PROGRAM, description="List, show, add, import and remove model versions.")
+    verbs = parser.add_subparsers(metavar="list | show | add | import | remove", required=True, parser_class=_Parser)
     listing = verbs.add_parser("list", help="every version there is")
     listing.set_defaults(verb=_list)
     showing = verbs.add_parser("show", help="what a version says about itself, and whether its files are intact")
@@ -61,10 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, UTF-8")
     adding.add_argument("--size", type=_size, metavar="N", help="input side in pixels (default: the application's own)")
     adding.set_defaults(verb=_add)
+    importing = verbs.add_parser("import", help="a .keras, .h5, SavedModel or .onnx network as a new version")
+    importing.add_argument("--name", required=True, metavar="NAME", type=_name, help="its next free version is taken")
+    importing.add_argument("--size", type=_import_size, metavar="N", help="input side where the network leaves it open")
+    import_verb.add_arguments(importing)
+    importing.set_defaults(verb=_import)
     removing = verbs.add_parser("remove", help="delete a version")
     removing.add_argument("reference", metavar="NAME@VERSION", type=_exact_reference)
     removing.set_defaults(verb=_remove)
-    for one in (listing, showing, adding, removing):
+    for one in (listing, showing, adding, importing, removing):
         one.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="default: models/store")
     return parser
 
@@ -93,6 +99,12 @@ def _application(text: str) -> str:
         return find_application(text).name
     except ModelError as exc:
         raise argparse.ArgumentTypeError(str(exc).rstrip(".")) from exc
+
+
+def _import_size(text: str) -> int:
+    if not text.isdecimal() or not 8 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 8 to 4096")
+    return int(text)
 
 
 def _size(text: str) -> int:
@@ -172,6 +184,10 @@ def _add(arguments: argparse.Namespace) -> None:
         size=arguments.size, root=arguments.store,
     )
     print(f"{version.reference} is in {version.folder}; model.onnx: {version.spec.about['onnx']}")
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    import_verb.show(import_verb.run(arguments))
 
 
 def _remove(arguments: argparse.Namespace) -> None:

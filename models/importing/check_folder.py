@@ -20,15 +20,15 @@ _GOLDEN_SIDE = 512  # pixels: golden pictures are copies, and a version should n
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckSet:
-    """The bytes of pictures, and the index of each one's label."""
+    """Files of pictures, and the index of each one's label."""
 
-    pictures: list[bytes]
+    pictures: list[Path]
     classes: NDArray[np.int64]
 
     def pixels(self, *, size: int, channels: int, resize: str) -> NDArray[np.uint8]:
         """uint8 (N, S, S, C)."""
         policy = {"size": size, "channels": channels}
-        return np.stack([read_picture(data, resize=resize, **policy).pixels for data in self.pictures])
+        return np.stack([read_picture(path.read_bytes(), resize=resize, **policy).pixels for path in self.pictures])
 
 
 def folder_names(folder: Path) -> list[str]:
@@ -57,7 +57,7 @@ def read_check(folder: Path, labels: tuple[str, ...]) -> CheckSet:
             f"{', ...' if len(labels) > 10 else ''}); name the folders as the labels."
         )
     share = max(1, _MOST // len(names))
-    pictures: list[bytes] = []
+    pictures: list[Path] = []
     classes: list[int] = []
     for name in names:
         found = _readable(folder / name, share)
@@ -76,19 +76,18 @@ def golden_copy(data: bytes) -> bytes:
     return file.getvalue()
 
 
-def _readable(folder: Path, share: int) -> list[bytes]:
+def _readable(folder: Path, share: int) -> list[Path]:
     """The first `share` pictures of a folder that can be read, spread over its files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     step = max(1, len(files) // share)
     ordered = [*files[::step], *(path for number, path in enumerate(files) if number % step)]
-    found: list[bytes] = []
+    found: list[Path] = []
     for path in ordered:
-        data = path.read_bytes()
         try:
-            read_picture(data, size=32, channels=3, resize="squash-bilinear-v1")
-        except PictureError:
+            read_picture(path.read_bytes(), size=32, channels=3, resize="squash-bilinear-v1")
+        except (OSError, PictureError):
             continue
-        found.append(data)
+        found.append(path)
         if len(found) == share:
             break
     if not found:

@@ -39,7 +39,7 @@ class KerasNetwork:
     """A model with one picture as its input and one row of numbers a class as its output.
 
     `size`, `channels`, `classes` describe it, `activation` is its last one where it can be read, `names` those of its
-    parts, and `scales_itself` says whether it has layers that scale its pixels.
+    parts; `scales_itself` says whether it has layers that scale its pixels, `has_code` whether it has Lambda layers.
     """
 
     is_keras = True
@@ -53,14 +53,15 @@ class KerasNetwork:
         self._calls: list[_Call] = []
         self._taken: set[str] = set()
         self.names = _names_in(model)
-        entering = self._input if len(self._shape) == 3 else keras.layers.Reshape(self._shape)(self._input)
+        entering = self._input if len(self._shape) == 3 else keras.layers.Reshape(self._shape, name="pixfield_grey")(self._input)
         outputs = keras.tree.flatten(self._through(model, entering))
         self._output = _chosen_output(outputs, labels)
         self.classes = int(np.prod(self._output.shape[1:]))
         self._last = self._last_mixing()
         self.activation = self._activation()
         self.scales_itself = self._scales_itself()
-        self._raw = keras.Model(self._input, self._row(self._output))
+        self.has_code = any(call.kind == "Lambda" for call in self._calls)
+        self._raw = keras.Model(self._input, _as_row(self._output, "output"))
 
     def answer(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scaled pixels float32 (N, S, S, C) -> the network's own outputs float32 (N, classes)."""
@@ -77,8 +78,9 @@ class KerasNetwork:
         if scaling.is_bgr:
             scaled = keras.ops.take(scaled, [2, 1, 0], axis=-1)
         if set(scaling.factors) != {1.0} or set(scaling.offsets) != {0.0}:
-            scaled = keras.layers.Rescaling(_ordered(scaling.factors, scaling), _ordered(scaling.offsets, scaling))(scaled)
-        ends = {"probabilities": _with_end(self._row(self._output), end), **self._features()}
+            scaled = keras.layers.Rescaling(_ordered(scaling.factors, scaling), _ordered(scaling.offsets, scaling),
+                                            name="pixfield_scaling")(scaled)
+        ends = {"probabilities": _with_end(_as_row(self._output, "output"), end), **self._features()}
         inner = keras.Model(self._input, ends)
         self._calls, self._taken = [], set()
         outputs = self._through(inner, scaled)
@@ -132,12 +134,12 @@ class KerasNetwork:
         while source is not None and source.kind in _RESHAPING:
             features, source = source.entering, self._producer(source.entering)
         if source is not None and source.kind == "GlobalAveragePooling2D" and len(source.entering.shape) == 4:
-            return {"embedding": _as_row(features), "map": source.entering}
+            return {"embedding": _as_row(features, "embedding"), "map": source.entering}
         if len(self._last.entering.shape) == 2:
             features = self._last.entering
         elif len(features.shape) == 4 and tuple(features.shape[1:3]) != (1, 1):
-            features = keras.layers.GlobalAveragePooling2D()(features)
-        return {"embedding": _as_row(features)}
+            features = keras.layers.GlobalAveragePooling2D(name="pixfield_average")(features)
+        return {"embedding": _as_row(features, "embedding")}
 
     def _activation(self) -> str | None:
         call = self._producer(self._output)
@@ -159,18 +161,15 @@ class KerasNetwork:
                 return False
         return False
 
-    def _row(self, tensor: Any) -> Any:
-        return _as_row(tensor)
-
 
 def _is_operator(layer: Any) -> bool:
     return type(layer).__name__ == "TFOpLambda"
 
 
-def _as_row(tensor: Any) -> Any:
+def _as_row(tensor: Any, name: str) -> Any:
     import keras
 
-    return tensor if len(tensor.shape) == 2 else keras.layers.Flatten()(tensor)
+    return tensor if len(tensor.shape) == 2 else keras.layers.Flatten(name=f"pixfield_{name}")(tensor)
 
 
 def _named(tensor: Any) -> Any:
@@ -184,10 +183,12 @@ def _with_end(raw: Any, end: End) -> Any:
     import keras
 
     if end is End.SCORES:
-        return keras.layers.Softmax(dtype="float32")(raw)
+        return keras.layers.Softmax(dtype="float32", name="pixfield_softmax")(raw)
     if end.is_single:
-        second = keras.layers.Activation("sigmoid", dtype="float32")(raw) if end is End.SCORE else raw
-        return keras.layers.Concatenate()([keras.layers.Rescaling(-1.0, 1.0)(second), second])
+        sigmoid = keras.layers.Activation("sigmoid", dtype="float32", name="pixfield_sigmoid")
+        second = sigmoid(raw) if end is End.SCORE else raw
+        first = keras.layers.Rescaling(-1.0, 1.0, dtype="float32", name="pixfield_rest")(second)
+        return keras.layers.Concatenate(dtype="float32", name="pixfield_both")([first, second])
     return raw
 
 

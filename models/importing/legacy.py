@@ -145,7 +145,7 @@ def _is_tensor(value: Any) -> bool:
 def _set_module(layer: dict[str, Any]) -> None:
     """Where Keras 3 finds the class; other modules than Keras's stay, to be refused by name."""
     name, module = layer.get("class_name"), layer.get("module")
-    if not isinstance(layer.get("config"), dict) or "registered_name" in layer and ">" in str(layer["registered_name"]):
+    if not isinstance(layer.get("config"), dict) or ("registered_name" in layer and ">" in str(layer["registered_name"])):
         return
     if name in _MODELS and (module is None or str(module).startswith(("keras", "tf_keras"))):
         layer.update(module=_MODULES[name], registered_name=None if name == "Sequential" else name)

@@ -22,18 +22,21 @@ def operator_layers() -> dict[str, Any]:
 
         def call(self, inputs: Any, **arguments: Any) -> Any:
             """As TensorFlow does it; also where the second operand is a tensor."""
-            return apply_operator(self.function, inputs, arguments)
+            return apply_operator(self.function, inputs, arguments, name=self.name)
 
         def compute_output_spec(self, inputs: Any, **arguments: Any) -> Any:
             """Keras asks without calling."""
-            return keras.KerasTensor(apply_operator(self.function, inputs, arguments).shape, dtype=self.compute_dtype)
+            return keras.KerasTensor(apply_operator(self.function, inputs, arguments, name=self.name).shape, dtype=self.compute_dtype)
 
     return {"TFOpLambda": TFOpLambda, "SlicingOpLambda": TFOpLambda, "TensorFlowOpLayer": TFOpLambda}
 
 
-def apply_operator(function: str, inputs: Any, arguments: dict[str, Any]) -> Any:
-    """The result of `function`, a name below `tf`, on a tensor or on two; raises `ModelError` for unknown ones."""
-    operations = _operations()
+def apply_operator(function: str, inputs: Any, arguments: dict[str, Any], *, name: str) -> Any:
+    """The result of `function`, a name below `tf`, on a tensor or on two; raises `ModelError` for unknown ones.
+
+    `name` belongs to the layer in the file; what is made here is called after it.
+    """
+    operations = _operations(f"pixfield_{name}".replace(".", "_").replace("/", "_"))
     if function not in operations:
         raise ModelError(f"The network calls tf.{function} between its layers, which is not known here; export it as ONNX "
                          "or as a SavedModel where it was made, and import that.")
@@ -41,8 +44,11 @@ def apply_operator(function: str, inputs: Any, arguments: dict[str, Any]) -> Any
     return operations[function](first, *rest, **{key: value for key, value in arguments.items() if key != "name"})
 
 
-def _operations() -> dict[str, Callable[..., Any]]:
+def _operations(name: str) -> dict[str, Callable[..., Any]]:
     import keras
+
+    def bias_add(x: Any, bias: Any = None, value: Any = None, **_: Any) -> Any:
+        return keras.layers.Rescaling(1.0, bias if bias is not None else value, name=name)(x)
 
     ops = keras.ops
 
@@ -64,7 +70,7 @@ def _operations() -> dict[str, Callable[..., Any]]:
     return {
         "math.truediv": divide, "math.divide": divide, "__operators__.truediv": divide, "math.subtract":
         of_two(ops.subtract), "math.multiply": of_two(ops.multiply), "math.add": add, "__operators__.add": add,
-        "nn.bias_add": lambda x, bias=None, data_format=None: ops.add(x, bias),  # noqa: ARG005 - TensorFlow's name
+        "nn.bias_add": bias_add,
         "math.maximum": of_two(ops.maximum), "math.minimum": of_two(ops.minimum), "math.reduce_mean": mean,
         "nn.relu": ops.relu, "nn.relu6": ops.relu6, "math.sigmoid": ops.sigmoid, "nn.softmax": softmax,
         "math.tanh": ops.tanh, "cast": cast, "__operators__.getitem": _reversed_channels,

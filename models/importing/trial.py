@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from models.calibration import negative_log_likelihood
 from models.importing.scalings import Scaling
 
+_BATCH = 16  # pictures as numbers at once: 400 of 600 pixels a side would be 1.7 GB
+
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Scaled pixels float32 (N, S, S, C) -> probabilities float32 (N, labels)."""
 
@@ -45,7 +47,7 @@ class Trial:
     @property
     def rivals(self) -> tuple[Outcome, ...]:
         """The others whose difference from the best is within noise."""
-        return tuple(one for one in self.outcomes[1:] if not _is_clearly_better(self.best.is_right, one.is_right))
+        return tuple(one for one in self.outcomes[1:] if not is_clearly_better(self.best.is_right, one.is_right))
 
     def table(self) -> list[str]:
         """One line for each scaling, the best first."""
@@ -81,13 +83,14 @@ def try_scalings(answer: Answer, rows: Mapping[str, Scaling], pixels: NDArray[np
     """Ask for all pictures by every scaling."""
     outcomes = []
     for scaling in rows.values():
-        probabilities = answer(scaling(pixels))
+        parts = [answer(scaling(pixels[start:start + _BATCH])) for start in range(0, len(pixels), _BATCH)]
+        probabilities = np.concatenate(parts)
         is_right = probabilities.argmax(axis=1) == classes
         outcomes.append(Outcome(scaling, is_right, negative_log_likelihood(probabilities, classes)))
     return Trial(tuple(sorted(outcomes, key=lambda one: (-one.accuracy, one.log_loss))), labels)
 
 
-def _is_clearly_better(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
+def is_clearly_better(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
     """Whether two standard errors part them: a sign test on the pictures that only one gets right (McNemar 1947)."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     return only_first - only_second > 2 * np.sqrt(only_first + only_second)

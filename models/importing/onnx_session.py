@@ -1,0 +1,26 @@
+"""ONNX Runtime on a graph in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from models.errors import ModelError
+from models.importing.keras_file import shown
+from models.importing.onnx_parts import save
+
+
+def open_session(proto: Any) -> Any:
+    """ONNX Runtime on the CPU; raises `ModelError` for what it does not take."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its warnings are for authors of exporters, its errors are raised
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        save(proto, path)
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as exc:  # it raises classes of its own, without a common parent
+            raise ModelError(f"ONNX Runtime does not take this network: {shown(exc)}") from exc
