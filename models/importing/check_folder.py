@@ -27,8 +27,8 @@ class CheckSet:
 
     def pixels(self, *, size: int, channels: int, resize: str) -> NDArray[np.uint8]:
         """uint8 (N, S, S, C)."""
-        policy = {"size": size, "channels": channels}
-        return np.stack([read_picture(path.read_bytes(), resize=resize, **policy).pixels for path in self.pictures])
+        return np.stack([read_picture(path.read_bytes(), size=size, channels=channels, resize=resize).pixels
+                         for path in self.pictures])
 
 
 def folder_names(folder: Path) -> list[str]:

@@ -34,13 +34,14 @@ _SQUASH, _CROP = "squash-bilinear-v1", "crop-bilinear-v1"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Import:
-    """An import under way: what was ordered, and what is known of it."""
+    """An import under way: what was ordered, and what is known of it; `pieces` are pictures where --check has none."""
 
     order: Order
     network: Any
     usual: tuple[str, str]
     labels: tuple[str, ...]
     check: CheckSet | None
+    pieces: Mapping[str, bytes]
     scratch: Path
 
     def pixels(self, resize: str) -> NDArray[np.uint8]:
@@ -48,7 +49,7 @@ class _Import:
         policy = {"size": self.network.size, "channels": self.network.channels, "resize": resize}
         if self.check is not None:
             return self.check.pixels(**policy)
-        return np.stack([read_picture(data, **policy).pixels for data in photo_pieces().values()])
+        return np.stack([read_picture(data, **policy).pixels for data in self.pieces.values()])
 
     def probabilities(self, values: NDArray[np.float32], end: End) -> NDArray[np.float32]:
         """Of scaled pixels."""
@@ -63,7 +64,8 @@ def import_file(order: Order) -> Report:
         network, usual = _open(order, scratch, len(labels))
         _fit(labels, network, order)
         check = None if order.check is None else read_check(order.check, labels)
-        return _made(_Import(order, network, usual, labels, check, scratch))
+        pieces = photo_pieces() if check is None else {}
+        return _made(_Import(order, network, usual, labels, check, pieces, scratch))
 
 
 def _made(one: _Import) -> Report:
@@ -117,8 +119,8 @@ def _fit(labels: tuple[str, ...], network: Any, order: Order) -> None:
     """Raise where there are not as many labels as the network answers for."""
     wanted = max(2, network.classes)
     if not labels:
-        raise ModelError(f"{order.file.name} answers for {wanted} classes; say which they are, in its order, with --labels "
-                         "FILE or --labels a,b,c.")
+        raise ModelError(f"{order.file.name} answers for {wanted} classes; say which they are, in its order, with "
+                         "--labels FILE or --labels a,b,c.")
     if len(labels) != wanted:
         where = "--labels has" if order.labels else f"--check {order.check} has folders for"
         raise ModelError(f"{where} {len(labels):,} labels; {order.file.name} answers for {wanted:,} classes.")
@@ -165,8 +167,8 @@ def _golden_pictures(one: _Import, scaling: Scaling, end: End, resize: str) -> M
     ranked = np.sort(probabilities, axis=1)
     order = np.argsort(ranked[:, -2] - ranked[:, -1], kind="stable")
     if one.check is None:
-        pieces = photo_pieces()
-        return {name: pieces[name] for name in np.array(list(pieces))[np.sort(order[: COUNTS[0]])].tolist()}
+        names = list(one.pieces)
+        return {names[row]: one.pieces[names[row]] for row in sorted(order[: COUNTS[0]].tolist())}
     rows = sorted(_by_turns(order, one.check.classes)[: COUNTS[4]])
     return {f"picture-{row:03d}.png": golden_copy(one.check.pictures[row].read_bytes()) for row in rows}
 
@@ -214,17 +216,18 @@ def _about(order: Order, scaling: Scaling, origin: str, end: End, trial: Trial |
 def _report(version: ModelVersion, one: _Import, scaling: Scaling, origin: str, end: End, trial: Trial | None,
             tried: Mapping[str, float]) -> Report:
     spec = version.spec
-    lines = [f"{one.order.file.name}: {spec.input_size}x{spec.input_size}x{spec.channels}, {len(one.labels)} labels; "
-             f"{end.value}"]
+    shape = f"{spec.input_size}x{spec.input_size}x{spec.channels}"
+    lines = [f"{one.order.file.name}: {shape}, {len(one.labels)} labels; {end.value}"]
     warnings: list[str] = []
     if trial is not None:
         lines += trial.table()
         warnings += trial.warnings() if origin == "--check" else []
     if tried:
-        lines.append(f"resize: {spec.resize}; tried " + ", ".join(f"{name} {share:.1%}" for name, share in tried.items()))
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in tried.items())
+        lines.append(f"resize: {spec.resize} (tried: {shares})")
     lines.append(f"pixels: {scaling.title} ({origin})")
     if origin.startswith("a guess"):
-        warnings.append(f"That the pixels are {scaling.title} is a guess: check it with --check FOLDER, which has a folder "
-                        "of pictures for each label.")
+        warnings.append(f"That the pixels are {scaling.title} is a guess: check it with --check FOLDER, which has a "
+                        "folder of pictures for each label.")
     lines.append(f"{version.reference} is in {version.folder}; model.onnx: {spec.about['onnx']}")
     return Report(lines, warnings)

@@ -75,7 +75,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
     """Nothing that leaves the folder it is unpacked into, and nothing that expands beyond measure."""
     for name in archive.namelist():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name or ":" in name:
-            raise ModelError(f"{path.name} has the member {name!r}, which leads out of it; it is not what Keras writes.")
+            raise ModelError(f"{path.name} has the member {name!r}, which leads out of it; that is not Keras's.")
     _check_expansion(sum(entry.file_size for entry in archive.infolist()), path)
 
 

@@ -53,7 +53,9 @@ class KerasNetwork:
         self._calls: list[_Call] = []
         self._taken: set[str] = set()
         self.names = _names_in(model)
-        entering = self._input if len(self._shape) == 3 else keras.layers.Reshape(self._shape, name="pixfield_grey")(self._input)
+        entering = self._input
+        if len(self._shape) == 2:
+            entering = keras.layers.Reshape(self._shape, name="pixfield_grey")(entering)
         outputs = keras.tree.flatten(self._through(model, entering))
         self._output = _chosen_output(outputs, labels)
         self.classes = int(np.prod(self._output.shape[1:]))
@@ -213,12 +215,13 @@ def _picture_shape(model: Any, size: int | None) -> tuple[int, int, tuple[int, .
                          "(side, side, 1).")
     if (height is None or width is None) and size is None:
         raise ModelError("The network takes pictures of any size; say which with --size N.")
-    side = height or width or size
+    side = int(height or width or size or 0)
     if (height or side, width or side) != (side, side):
         raise ModelError(f"The network takes pictures of {width} x {height} pixels; Pixfield's are square.")
     if size is not None and size != side:
         raise ModelError(f"--size is {size}; the network takes pictures of {side} x {side} pixels.")
-    return int(side), int(channels), (side, side) if len(shape) == 2 else (side, side, channels)
+    own: tuple[int, ...] = (side, side) if len(shape) == 2 else (side, side, int(channels))
+    return side, int(channels), own
 
 
 def _written(shape: tuple[Any, ...]) -> str:
@@ -232,8 +235,8 @@ def _chosen_output(outputs: list[Any], labels: int) -> Any:
         rows = [tensor for tensor in rows if int(np.prod(tensor.shape[1:])) == labels]
     if len(rows) != 1:
         shapes = ", ".join(_written(tuple(tensor.shape)) for tensor in outputs)
-        raise ModelError(f"The network has {len(outputs)} outputs of the shapes {shapes}; expected one number a class, as "
-                         "image classifiers answer.")
+        raise ModelError(f"The network has {len(outputs)} outputs of the shapes {shapes}; expected one number a class, "
+                         "as image classifiers answer.")
     return rows[0]
 
 

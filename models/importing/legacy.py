@@ -32,6 +32,8 @@ def modern(config: dict[str, Any]) -> dict[str, Any]:
     if name in _WITHOUT_GROUPS:
         inner.pop("groups", None)
     inner.pop("rng_type", None)
+    if name == "Lambda":
+        _set_lambda(inner)
     if name == "InputLayer" and "batch_input_shape" in inner:
         inner["batch_shape"] = inner.pop("batch_input_shape")
     elif name not in _MODELS:
@@ -65,11 +67,11 @@ def refuse_foreign(config: dict[str, Any], *, is_trusted: bool) -> None:
         called = str((layer.get("config") or {}).get("name", name))
         if name == "Lambda":
             if not is_trusted:
-                raise ModelError(f"The layer {called!r} is a Lambda, which brings Python code of the file's maker along; "
-                                 "add --trust where you would run their programs too.")
+                raise ModelError(f"The layer {called!r} is a Lambda, which brings Python code of the file's maker "
+                                 "along; add --trust where you would run their programs too.")
         elif name not in (*_MODELS, *OPERATORS) and not hasattr(keras.layers, name) and not _is_operation(layer):
-            raise ModelError(f"The layer {called!r} is of the class {name}, which Keras does not have; export the network "
-                             "as ONNX or as a SavedModel where it was made, and import that.")
+            raise ModelError(f"The layer {called!r} is of the class {name}, which Keras does not have; export the "
+                             "network as ONNX or as a SavedModel where it was made, and import that.")
 
 
 def _is_operation(layer: dict[str, Any]) -> bool:
@@ -94,6 +96,16 @@ def _with_one_input(layers: list[Any], before: dict[str, Any]) -> list[Any]:
                                                   "name": f"{inside.get('name', 'first')}_input"}}
     _set_module(head)
     return [head, *layers]
+
+
+def _set_lambda(inner: dict[str, Any]) -> None:
+    """What Keras 3 runs with --trust: Keras 2 wrote the code as a list of three."""
+    for key in ("module", "function_type", "output_shape_type", "output_shape_module"):
+        inner.pop(key, None)
+    function = inner.get("function")
+    if isinstance(function, list) and len(function) == 3:
+        parts = dict(zip(("code", "defaults", "closure"), function, strict=True))
+        inner["function"] = {"class_name": "__lambda__", "config": parts}
 
 
 def _set_calls(inner: dict[str, Any]) -> None:
@@ -145,7 +157,7 @@ def _is_tensor(value: Any) -> bool:
 def _set_module(layer: dict[str, Any]) -> None:
     """Where Keras 3 finds the class; other modules than Keras's stay, to be refused by name."""
     name, module = layer.get("class_name"), layer.get("module")
-    if not isinstance(layer.get("config"), dict) or ("registered_name" in layer and ">" in str(layer["registered_name"])):
+    if not isinstance(layer.get("config"), dict) or ">" in str(layer.get("registered_name")):
         return
     if name in _MODELS and (module is None or str(module).startswith(("keras", "tf_keras"))):
         layer.update(module=_MODULES[name], registered_name=None if name == "Sequential" else name)

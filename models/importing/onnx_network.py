@@ -90,7 +90,7 @@ class OnnxNetwork:
             shapes = ", ".join(f"{name} {self._shapes[name]}" for name in names)
             raise ModelError(f"The network has {len(names)} outputs ({shapes}); expected one number a class, as image "
                              "classifiers answer.")
-        return rows[0]
+        return str(rows[0])
 
     def _before(self, name: str) -> Any:
         """The node behind a tensor, past reshaping."""
@@ -142,7 +142,7 @@ class OnnxNetwork:
         return {axis % 4 for axis in axes or []}
 
     def _last_mixing(self) -> Any:
-        """The mixing node from which only bias, activation and reshaping lead to the end, else the last one there is."""
+        """The mixing node from which only bias, activation and reshaping lead to the end, else the last there is."""
         node = self._makers.get(self._output)
         while node is not None and node.op_type in _PASSING:
             made = [name for name in node.input if name in self._makers and self._shapes.get(name, ())[:1] == (1,)]
@@ -187,8 +187,8 @@ def _entry(proto: Any, size: int | None) -> _Entry:
     shape = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim]
     written = "(" + ", ".join("any" if one is None else str(one) for one in shape) + ")"
     if len(shape) != 4 or (shape[1] not in (1, 3) and shape[3] not in (1, 3)):
-        raise ModelError(f"The network's input has the shape {written}; expected (N, channels, side, side) or (N, side, "
-                         "side, channels), with 1 or 3 channels.")
+        raise ModelError(f"The network's input has the shape {written}; expected (N, channels, side, side) or (N, "
+                         "side, side, channels), with 1 or 3 channels.")
     is_first = shape[1] in (1, 3)
     channels = shape[1] if is_first else shape[3]
     height, width = shape[2:4] if is_first else shape[1:3]
@@ -216,7 +216,9 @@ def _array(tensor: Any) -> NDArray[Any]:
 def _constants(proto: Any) -> dict[str, Any]:
     constants = {tensor.name: tensor for tensor in proto.graph.initializer}
     for node in proto.graph.node:
-        constants |= {node.output[0]: one.t for one in node.attribute if node.op_type == "Constant" and one.name == "value"}
+        for one in node.attribute if node.op_type == "Constant" else []:
+            if one.name == "value":
+                constants[node.output[0]] = one.t
     return constants
 
 

@@ -34,9 +34,9 @@ class Parts:
         self.proto.graph.input.insert(0, onnx.helper.make_tensor_value_info("pixels", _FLOAT, [self._batch, *shape]))
         name = "pixels"
         if scaling is not None and set(scaling.factors) != {1.0}:
-            name = self._node("Mul", [name, self._constant(np.float32(scaling.factors))])
+            name = self._node("Mul", [name, self._constant(np.array(scaling.factors, np.float32))])
         if scaling is not None and set(scaling.offsets) != {0.0}:
-            name = self._node("Add", [name, self._constant(np.float32(scaling.offsets))])
+            name = self._node("Add", [name, self._constant(np.array(scaling.offsets, np.float32))])
         if scaling is not None and scaling.is_bgr:
             name = self._node("Gather", [name, self._constant(np.array([2, 1, 0], np.int64))], axis=3)
         if is_channels_first:

@@ -1,4 +1,4 @@
-"""TensorFlow operators that Keras 2 wrote as layers (`x / 127.5 - 1` in a functional model), as operations of Keras 3."""
+"""TensorFlow operators that Keras 2 wrote as layers (`x / 127.5 - 1` in a functional model), as those of Keras 3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def operator_layers() -> dict[str, Any]:
 
         def compute_output_spec(self, inputs: Any, **arguments: Any) -> Any:
             """Keras asks without calling."""
-            return keras.KerasTensor(apply_operator(self.function, inputs, arguments, name=self.name).shape, dtype=self.compute_dtype)
+            result = apply_operator(self.function, inputs, arguments, name=self.name)
+            return keras.KerasTensor(result.shape, dtype=self.compute_dtype)
 
     return {"TFOpLambda": TFOpLambda, "SlicingOpLambda": TFOpLambda, "TensorFlowOpLayer": TFOpLambda}
 
@@ -38,8 +39,8 @@ def apply_operator(function: str, inputs: Any, arguments: dict[str, Any], *, nam
     """
     operations = _operations(f"pixfield_{name}".replace(".", "_").replace("/", "_"))
     if function not in operations:
-        raise ModelError(f"The network calls tf.{function} between its layers, which is not known here; export it as ONNX "
-                         "or as a SavedModel where it was made, and import that.")
+        raise ModelError(f"The network calls tf.{function} between its layers, which is unknown here; export it as "
+                         "ONNX or as a SavedModel where it was made, and import that.")
     first, *rest = inputs if isinstance(inputs, list) else [inputs]
     return operations[function](first, *rest, **{key: value for key, value in arguments.items() if key != "name"})
 
@@ -84,6 +85,6 @@ def _reversed_channels(x: Any, slice_spec: Any = None) -> Any:
     steps = slice_spec if isinstance(slice_spec, list) else []
     last = steps[-1] if steps and isinstance(steps[-1], dict) else {}
     if last != {"start": None, "stop": None, "step": -1}:
-        raise ModelError("The network slices its tensors between its layers, which is not known here; export it as ONNX "
-                         "or as a SavedModel where it was made, and import that.")
+        raise ModelError("The network slices its tensors between its layers, which is unknown here; export it as "
+                         "ONNX or as a SavedModel where it was made, and import that.")
     return keras.ops.take(x, [2, 1, 0], axis=-1)

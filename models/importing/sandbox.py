@@ -1,7 +1,7 @@
 """An import in a child process: a file that crashes or hangs its reader, or eats all memory, costs one sentence.
 
-The order goes to the child's stdin, one line of JSON comes back from its stdout. The child is watched from here, so that
-time and memory are bounded alike on every system; it ends with its parent.
+The order goes to the child's stdin, one line of JSON comes back from its stdout. The child is watched from here, so
+that time and memory are bounded alike on every system; it ends with its parent.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def import_apart(order: Order, bounds: Bounds, *, command: Sequence[str] = COMMA
     if fault is not None:
         raise ModelError(f"{order.file.name}: {fault}")
     if "lines" not in content:
-        raise ModelError(f"{order.file.name} ends its reader (status {process.returncode}); nothing was imported, and the "
-                         "file is probably damaged.")
+        raise ModelError(f"{order.file.name} ends its reader (status {process.returncode}); nothing was imported, and "
+                         "the file is probably damaged.")
     return Report(content["lines"], content["warnings"])
 
 

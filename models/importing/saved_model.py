@@ -25,15 +25,18 @@ def load_saved_model(folder: Path, scratch: Path, *, is_trusted: bool) -> Any:
         ModelError: no SavedModel, operations that reach out of the graph, or none that ONNX knows.
     """
     if not (folder / _FILE).is_file():
-        raise ModelError(f"{folder.name} is a folder without {_FILE}; expected a SavedModel, or a .keras, .h5 or .onnx file.")
+        raise ModelError(f"{folder.name} is a folder without {_FILE}; expected a SavedModel, or a .keras, .h5 or .onnx "
+                         "file.")
+    if not (folder / "variables").is_dir():
+        raise ModelError(f"{folder.name} has no folder variables beside {_FILE}: it is half copied.")
     for path in folder.rglob("*"):
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ModelError(f"{folder.name} has the link {path.name!r} out of its own folder; that is not read.")
     kinds = _operations(folder)
     reaching = sorted(kinds & set(_REACHING_OUT) - ({"SaveV2", "Save"} if _is_checkpoint(kinds) else set()))
     if reaching and not is_trusted:
-        raise ModelError(f"{folder.name} has the operation {reaching[0]}, which reaches out of the network; add --trust "
-                         "where you would run its maker's programs too.")
+        raise ModelError(f"{folder.name} has the operation {reaching[0]}, which reaches out of the network; add "
+                         "--trust where you would run its maker's programs too.")
     path = scratch / "network.onnx"
     command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(folder), "--output", str(path), "--opset",
                str(_OPSET)]

@@ -27,7 +27,7 @@ class Scaling:
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, S, S, C) -> float32 (N, S, S, C) as the network wants it."""
-        values = pixels.astype(np.float32) * np.float32(self.factors) + np.float32(self.offsets)
+        values = pixels.astype(np.float32) * _floats(self.factors) + _floats(self.offsets)
         return np.ascontiguousarray(values[..., ::-1]) if self.is_bgr else values
 
     @property
@@ -55,6 +55,10 @@ def scalings(channels: int) -> dict[str, Scaling]:
         for name, title, a, b, bgr in rows
     ]
     return {one.name: one for one in (*first, *second)}
+
+
+def _floats(values: tuple[float, ...]) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
 
 
 def _title(title: str, is_bgr: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,8 +68,8 @@ class Trial:
             said.append(f"{self.best.scaling.title} and {rivals} are within noise on {pictures} pictures: "
                         "give --check more pictures, or --scale where you know it.")
         if self.best.accuracy < 2 / self.classes and self.best.accuracy < 0.9:
-            said.append(f"The best scaling is right on {self.best.accuracy:.1%} of {pictures} pictures, hardly more than "
-                        f"guessing among {self.classes} labels: look at the order of the labels.")
+            said.append(f"The best scaling is right on {self.best.accuracy:.1%} of {pictures} pictures, hardly more "
+                        f"than guessing among {self.classes} labels: look at the order of the labels.")
         return said
 
     def about(self) -> dict[str, Any]:
@@ -93,4 +94,4 @@ def try_scalings(answer: Answer, rows: Mapping[str, Scaling], pixels: NDArray[np
 def is_clearly_better(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
     """Whether two standard errors part them: a sign test on the pictures that only one gets right (McNemar 1947)."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    return only_first - only_second > 2 * np.sqrt(only_first + only_second)
+    return only_first - only_second > 2 * math.sqrt(only_first + only_second)

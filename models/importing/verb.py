@@ -21,14 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the verb understands, but for --store."""
     parser.add_argument("file", metavar="FILE", type=Path, help="a .keras, .h5 or .onnx file, or a SavedModel folder")
     parser.add_argument("--labels", metavar="FILE|a,b,c",
-                        help="one label a line, Teachable Machine's labels.txt, a JSON list or map; or the labels themselves")
+                        help="one label a line, Teachable Machine's labels.txt, a JSON list or map; or the labels")
     parser.add_argument("--scale", choices=list(scalings(3)), metavar="SCALE",
                         help=f"what the network expects of its pixels: {', '.join(scalings(3))}")
     parser.add_argument("--check", type=Path, metavar="FOLDER",
                         help="a folder of pictures for each label: every scaling is tried, and the best one taken")
     parser.add_argument("--trust", action="store_true", help="let the file's own code run (Lambda layers)")
     parser.add_argument("--max-s", type=_positive, default=_SECONDS, metavar="S", help=f"default: {_SECONDS:g} seconds")
-    parser.add_argument("--max-mb", type=_positive, metavar="MB", help=f"default: {_SHARE:.0%} of the free memory".replace("%", "%%"))
+    parser.add_argument("--max-mb", type=_positive, metavar="MB", help="memory; default: four fifths of what is free")
 
 
 def run(arguments: argparse.Namespace) -> Report:
