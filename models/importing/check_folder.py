@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from models.errors import ModelError
+from models.golden import COUNTS
 from models.picture import PictureError, read_picture
 
 _MOST = 400  # pictures in all: enough to tell 67 % from 10 % many times over, and read in seconds
@@ -63,6 +64,9 @@ def read_check(folder: Path, labels: tuple[str, ...]) -> CheckSet:
         found = _readable(folder / name, share)
         pictures += found
         classes += [by_label[_plain(name)]] * len(found)
+    if len(pictures) < COUNTS[0]:
+        raise ModelError(f"--check {folder}: has {len(pictures)} pictures that can be read; expected at least "
+                         f"{COUNTS[0]}.")
     return CheckSet(pictures, np.array(classes, np.int64))
 
 

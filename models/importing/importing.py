@@ -221,7 +221,7 @@ def _report(version: ModelVersion, one: _Import, scaling: Scaling, origin: str, 
     warnings: list[str] = []
     if trial is not None:
         lines += trial.table()
-        warnings += trial.warnings() if origin == "--check" else []
+        warnings += trial.warnings() if origin == "--check" else trial.doubts_about(scaling)
     if tried:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in tried.items())
         lines.append(f"resize: {spec.resize} (tried: {shares})")

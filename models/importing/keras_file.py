@@ -26,9 +26,10 @@ def load_keras(path: Path, scratch: Path, *, is_trusted: bool) -> Any:
     Raises:
         ModelError: one sentence on what is wrong with the file.
     """
-    copy = scratch / f"network{path.suffix.lower() if path.suffix.lower() == '.keras' else '.h5'}"
     try:
-        (_rewrite_zip if zipfile.is_zipfile(path) else _rewrite_h5)(path, copy, is_trusted=is_trusted)
+        is_zip = zipfile.is_zipfile(path)  # what a file is stands in it, not in its name
+        copy = scratch / f"network.{'keras' if is_zip else 'h5'}"
+        (_rewrite_zip if is_zip else _rewrite_h5)(path, copy, is_trusted=is_trusted)
         return _load(copy, is_trusted=is_trusted)
     except ModelError:
         raise
@@ -42,7 +43,8 @@ def shown(exc: BaseException) -> str:
     reason = exc
     while isinstance(reason.__cause__, Exception):
         reason = reason.__cause__
-    text = next((line.strip() for line in str(reason).splitlines() if line.strip()), type(reason).__name__)
+    innermost = str(reason).rpartition("Exception encountered:")[2]  # Keras nests them as text
+    text = next((line.strip() for line in innermost.splitlines() if line.strip()), type(reason).__name__)
     text = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " ..."
     return text.rstrip(".") + "."
 
@@ -50,11 +52,26 @@ def shown(exc: BaseException) -> str:
 def _load(copy: Path, *, is_trusted: bool) -> Any:
     import keras
 
-    return keras.saving.load_model(copy, custom_objects=operator_layers(), compile=False, safe_mode=not is_trusted)
+    model = keras.saving.load_model(copy, custom_objects=operator_layers(), compile=False, safe_mode=not is_trusted)
+    _settle(model)
+    return model
+
+
+def _settle(model: Any) -> None:
+    """Let Normalization layers take the statistics they were given: of `.h5` files Keras 3 only stores them.
+
+    Without it every EfficientNet of Keras 2 answers a little wrong, and nothing fails.
+    """
+    import keras
+
+    for layer in getattr(model, "layers", []):
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state()
+        _settle(layer)
 
 
 def _rewrite_zip(path: Path, copy: Path, *, is_trusted: bool) -> None:
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy.with_suffix(".keras"), "w") as new:
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
         _check_members(old, path)
         if "config.json" not in old.namelist():
             raise ModelError(f"{path.name} is a ZIP archive without config.json; expected a file that Keras's "

@@ -13,8 +13,11 @@ from typing import Any
 
 from models.errors import ModelError
 
-_WITHOUT_GROUPS = ("DepthwiseConv1D", "DepthwiseConv2D", "Conv2DTranspose", "Conv1DTranspose", "SeparableConv2D",
-                   "SeparableConv1D")
+_WITHOUT_GROUPS = ("DepthwiseConv1D", "DepthwiseConv2D", "Conv1DTranspose", "Conv2DTranspose")
+_OF_SEPARABLE = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+_UNKNOWN = {**dict.fromkeys(_WITHOUT_GROUPS, ("groups",)),
+            **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), ("groups", *_OF_SEPARABLE))}
+"""Layer -> arguments that Keras 2 wrote and Keras 3 does not know."""
 _MODELS = ("Functional", "Model", "Sequential")
 OPERATORS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 _MODULES = {"Sequential": "keras", "Functional": "keras.src.models.functional"}
@@ -23,14 +26,14 @@ _GONE = ("tf_keras", "keras.src.engine", "keras.engine", "tensorflow", "keras.sr
 
 def modern(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a model, rewritten; the one that enters stays as it is."""
-    changed = {key: _modern_value(value) for key, value in config.items()}
+    changed = {key: _plain(value) if key == "name" else _modern_value(value) for key, value in config.items()}
     name, inner = changed.get("class_name"), changed.get("config")
     if not isinstance(inner, dict):
         return changed
     if name == "Model":
         changed["class_name"] = name = "Functional"
-    if name in _WITHOUT_GROUPS:
-        inner.pop("groups", None)
+    for key in _UNKNOWN.get(str(name), ()):
+        inner.pop(key, None)
     inner.pop("rng_type", None)
     if name == "Lambda":
         _set_lambda(inner)
@@ -79,9 +82,16 @@ def _is_operation(layer: dict[str, Any]) -> bool:
     return str(layer.get("module", "")).startswith(("keras.src.ops", "keras.ops"))
 
 
+def _plain(name: Any) -> Any:
+    """A layer's name; Keras 3 takes none with a slash, as DenseNet and MobileNetV3 had them."""
+    return name.replace("/", "__") if isinstance(name, str) else name
+
+
 def _modern_value(value: Any) -> Any:
     if isinstance(value, dict):
         return modern(value)
+    if _is_tensor(value):
+        return [_plain(value[0]), *map(_modern_value, value[1:])]
     return [_modern_value(one) for one in value] if isinstance(value, list) else value
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from models.importing.ends import End
 from models.importing.scalings import Scaling
 
-_LARGEST_FILE = 1_500_000_000  # bytes: protobuf ends at two gigabytes
+LARGEST_FILE = 1_500_000_000  # bytes; protobuf ends at two gigabytes
 _FLOAT = 1
 _PREFIX = "pixfield_"
 _OURS = ("pixels", "probabilities", "embedding", "map", "output")
@@ -131,5 +131,5 @@ def save(proto: Any, path: Path) -> None:
     """One file, or `path` and `path`.data where protobuf could not hold it."""
     import onnx
 
-    is_large = proto.ByteSize() > _LARGEST_FILE
+    is_large = proto.ByteSize() > LARGEST_FILE
     onnx.save(proto, path, save_as_external_data=is_large, location=f"{path.name}.data")

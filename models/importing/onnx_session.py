@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import ModelError
 from models.importing.keras_file import shown
-from models.importing.onnx_parts import save
+from models.importing.onnx_parts import LARGEST_FILE, save
 
 
 def open_session(proto: Any) -> Any:
@@ -17,10 +17,14 @@ def open_session(proto: Any) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its warnings are for authors of exporters, its errors are raised
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        save(proto, path)
+    # Windows removes no file that is still mapped
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        network: str | bytes = str(Path(folder) / "model.onnx")
+        if proto.ByteSize() > LARGEST_FILE:
+            save(proto, Path(folder) / "model.onnx")
+        else:
+            network = proto.SerializeToString()
         try:
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as exc:  # it raises classes of its own, without a common parent
             raise ModelError(f"ONNX Runtime does not take this network: {shown(exc)}") from exc

@@ -72,6 +72,14 @@ class Trial:
                         f"than guessing among {self.classes} labels: look at the order of the labels.")
         return said
 
+    def doubts_about(self, scaling: Scaling) -> list[str]:
+        """What speaks against a scaling that the user named."""
+        if scaling in [one.scaling for one in (self.best, *self.rivals)]:
+            return []
+        named = next(one for one in self.outcomes if one.scaling == scaling)
+        best = f"{self.best.scaling.name} on {self.best.accuracy:.1%} of {len(self.best.is_right)} pictures"
+        return [f"--scale {scaling.name} is right on {named.accuracy:.1%}, {best}."]
+
     def about(self) -> dict[str, Any]:
         """For `about` of model.json."""
         tried = {one.scaling.name: round(one.accuracy, 5) for one in self.outcomes}

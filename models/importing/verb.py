@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> Report:
     if not file.is_dir() and file.suffix.lower() not in _SUFFIXES:
         raise ModelError(f"{file.name} is none of {', '.join(_SUFFIXES)}, and no SavedModel folder.")
     order = Order(
-        file=file.resolve(), name=arguments.name, root=arguments.store.resolve(), scale=arguments.scale,
+        file=file.absolute(), name=arguments.name, root=arguments.store.absolute(), scale=arguments.scale,
         labels=read_labels(arguments.labels) if arguments.labels else (), size=arguments.size,
-        check=arguments.check.resolve() if arguments.check else None, is_trusted=arguments.trust,
+        check=arguments.check.absolute() if arguments.check else None, is_trusted=arguments.trust,
     )
     return import_apart(order, Bounds(arguments.max_s, int(arguments.max_mb or _free_megabytes())))
 

@@ -74,7 +74,9 @@ def colour_onnx(path: Path, *, channels_first: bool = True, batch: int | str = "
     import onnx
     from onnx import helper
 
-    nodes, constants = [], {"kernel": colour_kernel(), "bias": colour_bias(), "one": np.ones((3, 1, 1, 1), np.float32)}
+    nodes: list[Any] = []
+    constants: dict[str, Any] = {"kernel": colour_kernel(), "bias": colour_bias(),
+                                 "one": np.ones((3, 1, 1, 1), np.float32)}
     name = "image"
 
     def add(operator: str, *inputs: str, **attributes: Any) -> str:

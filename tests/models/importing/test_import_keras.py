@@ -61,7 +61,7 @@ def test_keras_3_alone_refuses_that_file(keras: Any) -> None:
 def test_operators_between_layers_are_kept(load: Load, name: str) -> None:
     """`preprocess_input(x)` inside a functional model, as transfer learning is taught, in both formats of Keras 2."""
     network = load(LEGACY / name, labels=2)
-    assert network.answer(probe_pixels()) == pytest.approx(answers_of_keras_2(name.split(".")[0]), abs=1e-5)
+    assert network.answer(probe_pixels()) == pytest.approx(answers_of_keras_2(Path(name).stem), abs=1e-5)
     assert network.scales_itself
 
 
@@ -192,7 +192,8 @@ def test_without_check_the_scaling_is_a_guess_and_said_to_be(tmp_path: Path) -> 
     found = []
     for wanted, scaling in ((None, "signed"), ("torch", "signed"), (None, "raw")):
         network = KerasNetwork(colour_network(scaling=scaling), size=None, labels=5)
-        one = _Import(replace(order, scale=wanted), network, ("unit", "usual for such files"), COLOURS, None, {}, tmp_path)
+        usual = ("unit", "usual for such files")
+        one = _Import(replace(order, scale=wanted), network, usual, COLOURS, None, {}, tmp_path)
         chosen, origin, _ = _scaling(one, End.PROBABILITIES, pixels)
         found.append((chosen.name, origin))
     assert found == [("unit", "a guess, usual for such files"), ("torch", "--scale"),
@@ -263,3 +264,44 @@ def test_a_layer_of_the_makers_own_is_named(tmp_path: Path) -> None:
             archive.writestr(name, data)
     with pytest.raises(ModelError, match="of the class KerasLayer, which Keras does not have; export"):
         load_keras(path, tmp_path, is_trusted=False)
+
+
+def test_names_and_arguments_of_keras_2_are_translated(load: Load, tmp_path: Path) -> None:
+    """Slashes in names (DenseNet, MobileNetV3), and arguments that Keras 3 does not know (Xception, decoders)."""
+    import h5py
+    import keras
+
+    layers = keras.layers
+    pixels = keras.Input((16, 16, 3), name="pictures")
+    first = layers.SeparableConv2D(4, 3, name="block__first")(pixels)
+    second = layers.Conv2DTranspose(4, 3, name="block__second")(first)
+    model = keras.Model(pixels, layers.Dense(5)(layers.Flatten()(second)))
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"].replace("block__", "block/"))
+        for layer in config["config"]["layers"][1:3]:
+            layer["config"] |= {"groups": 1, "kernel_initializer": None} if "first" in layer["name"] else {"groups": 1}
+        file.attrs["model_config"] = json.dumps(config)
+    values = probe_pixels()[:, :16, :16]
+    assert load(tmp_path / "m.h5").answer(values) == pytest.approx(model.predict_on_batch(values), rel=1e-4, abs=1e-3)
+
+
+def test_a_file_with_the_other_ending_is_read_as_what_it_is(load: Load, tmp_path: Path) -> None:
+    """What a file is stands in it."""
+    path = tmp_path / "m.h5"
+    colour_network().save(tmp_path / "m.keras")
+    (tmp_path / "m.keras").rename(path)
+    assert load(path).classes == 5
+
+
+def test_statistics_of_a_normalization_layer_are_used(load: Load, tmp_path: Path) -> None:
+    """Keras 3 loads them from .h5 files and goes on with mean 0 and variance 1: EfficientNet would answer wrong."""
+    import keras
+
+    normalization = keras.layers.Normalization()
+    values = probe_pixels()
+    normalization.adapt(values)
+    model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), normalization, keras.layers.GlobalAveragePooling2D(),
+                              keras.layers.Dense(5)])
+    model.save(tmp_path / "m.h5")
+    assert load(tmp_path / "m.h5").answer(values) == pytest.approx(model.predict_on_batch(values), abs=1e-5)

@@ -52,7 +52,8 @@ def test_a_child_that_fails_is_one_sentence(tmp_path: Path, code: str, bounds: B
 
 def test_the_childs_report_arrives(tmp_path: Path) -> None:
     """And what it says in between does not disturb it."""
-    code = "import sys; sys.stdin.readline(); sys.stderr.write('x' * 999_999); print('{\"lines\": [\"猫\"], \"warnings\": []}')"
+    code = ("import sys, json; sys.stdin.readline(); sys.stderr.write('x' * 999_999); "
+            "print(json.dumps({'lines': ['猫'], 'warnings': []}))")
     assert import_apart(_order(tmp_path), AMPLE, command=(sys.executable, "-X", "utf8", "-c", code)).lines == ["猫"]
 
 

@@ -117,22 +117,23 @@ def test_a_network_that_answers_nan_is_refused() -> None:
 
 def test_class_folders_are_matched_to_labels(tmp_path: Path) -> None:
     """In any case and either Unicode spelling; the folders alone are labels in Keras's order."""
-    folder = write_colours(tmp_path, each=1, names={"dark": "Dark", "red": "re\u0301d"})
+    folder = write_colours(tmp_path, each=2, names={"dark": "Dark", "red": "re\u0301d"})
     found = read_check(folder, ("blue", "bright", "dark", "grey", "r\u00e9d"))
-    assert sorted(found.classes.tolist()) == [0, 1, 2, 3, 4]
+    assert sorted(found.classes.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert folder_names(folder) == ["Dark", "blue", "bright", "grey", "re\u0301d"]
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
-    [("stray", "the folder 'stray' is none of the labels"), ("empty", "no picture in red can be read")],
+    [("stray", "the folder 'stray' is none of the labels"), ("empty", "no picture in red can be read"),
+     ("few", "has 5 pictures that can be read; expected at least 8")],
 )
 def test_a_check_folder_that_does_not_fit_is_refused(tmp_path: Path, change: str, sentence: str) -> None:
-    """A folder nobody knows; a class without a picture."""
+    """A folder nobody knows; a class without a picture; too few pictures for a golden set."""
     folder = write_colours(tmp_path, each=1)
     if change == "stray":
         (folder / "stray").mkdir()
-    else:
+    elif change == "empty":
         next((folder / "red").iterdir()).write_bytes(b"no picture")
     with pytest.raises(ModelError, match="--check") as caught:
         read_check(folder, COLOURS)
@@ -145,3 +146,12 @@ def test_a_flat_folder_is_refused(tmp_path: Path) -> None:
         folder_names(tmp_path)
     with pytest.raises(ModelError, match="cannot be read"):
         folder_names(tmp_path / "nowhere")
+
+
+def test_a_scaling_that_the_user_names_is_doubted_where_it_is_worse(check: CheckSet) -> None:
+    """--scale is obeyed; the pictures speak against it."""
+    trial = _trial(check, "signed")
+    (doubt,) = trial.doubts_about(scalings(3)["raw"])
+    assert doubt.startswith("--scale raw is right on ")
+    assert doubt.endswith("%, signed on 100.0% of 40 pictures.")
+    assert trial.doubts_about(scalings(3)["signed"]) == []
