@@ -10,6 +10,7 @@ import threading
 import warnings
 
 from models.errors import ModelError
+from models.importing.keras_file import shown
 from models.importing.order import Order
 from models.importing.sandbox import private_stdout
 
@@ -29,6 +30,8 @@ def main() -> None:
         content = {"error": str(exc)}
     except MemoryError:
         content = {"error": f"{order.file.name} needs more memory than there is; nothing was imported."}
+    except Exception as exc:  # noqa: BLE001 - the edge: a full disk, and whatever four foreign readers raise
+        content = {"error": f"{order.file.name} cannot be imported: {shown(exc)}"}
     answers.write(json.dumps(content).encode())
     answers.flush()
     answers.close()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adding import next_version
-from models.errors import ModelError
+from models.errors import GoldenMismatchError, ModelError
 from models.golden import COUNTS
 from models.importing.check_folder import CheckSet, folder_names, golden_copy, read_check
 from models.importing.ends import End, end_of, finished
@@ -80,7 +80,13 @@ def _made(one: _Import) -> Report:
         input_size=one.network.size, channels=one.network.channels, resize=resize, outputs={}, files={},
         about=_about(one.order, scaling, origin, end, trial, tried),
     )
-    version = _written(one, scaling, end, spec, _golden_pictures(one, scaling, end, resize))
+    try:
+        version = _written(one, scaling, end, spec, _golden_pictures(one, scaling, end, resize))
+    except GoldenMismatchError as exc:
+        if not origin.startswith("a guess"):
+            raise
+        raise GoldenMismatchError(f"{exc} The pixels were taken to be {scaling.title} ({origin}): that may be wrong, "
+                                  "see --check and --scale.") from exc
     return _report(version, one, scaling, origin, end, trial, tried)
 
 

@@ -6,8 +6,10 @@ that time and memory are bounded alike on every system; it ends with its parent.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,9 +38,9 @@ class Bounds:
 
 def import_apart(order: Order, bounds: Bounds, *, command: Sequence[str] = COMMAND) -> Report:
     """The child's report; raises `ModelError` with its sentence, or with one on how it ended."""
-    with tempfile.TemporaryFile() as chatter:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=chatter,
-                                   env=_environment())
+    with tempfile.TemporaryDirectory(prefix="pixfield-import-", ignore_cleanup_errors=True) as scratch:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   env=_environment(scratch))
         answer: list[bytes] = []
         reader = threading.Thread(target=_exchange, args=(process, order, answer), name="import-answer", daemon=True)
         reader.start()
@@ -47,6 +49,7 @@ def import_apart(order: Order, bounds: Bounds, *, command: Sequence[str] = COMMA
         finally:
             _end(process)
             reader.join()
+            _clear(order, process.pid)
     content = _parsed(answer)
     if "error" in content:
         raise ModelError(content["error"])
@@ -103,6 +106,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _clear(order: Order, pid: int) -> None:
+    """A child that was killed leaves half a version behind, under a name that is never listed."""
+    for path in (order.root / order.name).glob(f".arriving-*-{pid}"):
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the name's folder stays where it holds versions
+        (order.root / order.name).rmdir()
+
+
 def _exchange(process: subprocess.Popen[bytes], order: Order, answer: list[bytes]) -> None:
     """Send the order and keep stdin open: its end tells the child that nobody waits any more."""
     stdin, stdout = process.stdin, process.stdout
@@ -124,10 +135,11 @@ def _parsed(answer: list[bytes]) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _environment() -> dict[str, str]:
-    """Ours, with the project importable, UTF-8 everywhere, and TensorFlow quiet."""
+def _environment(scratch: str) -> dict[str, str]:
+    """Ours, with the project importable, UTF-8 everywhere, TensorFlow quiet, and temporary files where we clear up."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)}
 
 
 def private_stdout() -> IO[bytes]:

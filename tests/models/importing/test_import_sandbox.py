@@ -76,3 +76,15 @@ def test_wrong_arguments_are_one_sentence(
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_a_killed_child_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither half a version nor temporary files."""
+    code = ("import os, pathlib, sys, tempfile, time; place = pathlib.Path(sys.argv[1]); "
+            "(place / f'.arriving-1-{os.getpid()}').mkdir(parents=True); "
+            "(place.parent / 'temporary').write_text(tempfile.mkdtemp()); "
+            "x = bytearray(300_000_000); time.sleep(60)")
+    with pytest.raises(ModelError, match="more than 200 MB"):
+        import_apart(_order(tmp_path), Bounds(60.0, 200), command=(*_child(code), str(tmp_path / "m")))
+    assert not (tmp_path / "m").exists()
+    assert not Path((tmp_path / "temporary").read_text()).exists()
