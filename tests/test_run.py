@@ -259,6 +259,7 @@ def test_wheels_are_gathered_for_another_machine(copy: Path, tmp_path: Path) -> 
 def test_what_makes_versions_needs_everything(verb: str, requirements: str) -> None:
     """Keras comes in where models are made, whatever stands before the verb."""
     code = f"import run; print(run.requirements_of('models', ['--x', {verb!r}, 'm']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=RUN.parent, env={**os.environ, "PYTHONPATH": str(RUN.parent)},
-                          capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(RUN.parent)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=RUN.parent, env=environment, capture_output=True, text=True,
+                          check=True)
     assert done.stdout.strip() == requirements

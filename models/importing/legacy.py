@@ -65,16 +65,25 @@ def refuse_foreign(config: dict[str, Any], *, is_trusted: bool) -> None:
     """Raise `ModelError` where a layer brings code along, or needs code that only its maker has."""
     import keras
 
+    code = next(_code_in(config), None)
+    if code is not None and not is_trusted:
+        raise ModelError(f"The layer {code!r} is a Lambda, which brings Python code of the file's maker along; add "
+                         "--trust where you would run their programs too.")
     for layer in layer_configs(config):
         name = str(layer.get("class_name"))
         called = str((layer.get("config") or {}).get("name", name))
-        if name == "Lambda":
-            if not is_trusted:
-                raise ModelError(f"The layer {called!r} is a Lambda, which brings Python code of the file's maker "
-                                 "along; add --trust where you would run their programs too.")
-        elif name not in (*_MODELS, *OPERATORS) and not hasattr(keras.layers, name) and not _is_operation(layer):
+        if name not in (*_MODELS, *OPERATORS) and not hasattr(keras.layers, name) and not _is_operation(layer):
             raise ModelError(f"The layer {called!r} is of the class {name}, which Keras does not have; export the "
                              "network as ONNX or as a SavedModel where it was made, and import that.")
+
+
+def _code_in(value: Any) -> Iterator[str]:
+    """The names of what holds Python code, wherever it stands: also inside wrappers and activations."""
+    if isinstance(value, dict) and value.get("class_name") in ("Lambda", "__lambda__"):
+        inner = value.get("config")
+        yield str(inner.get("name", "without a name")) if isinstance(inner, dict) else "without a name"
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _code_in(one)
 
 
 def _is_operation(layer: dict[str, Any]) -> bool:

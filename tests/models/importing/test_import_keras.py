@@ -241,6 +241,18 @@ def test_a_lambda_is_refused_without_trust(tmp_path: Path, suffix: str) -> None:
         import_file(Order(file=path, name="m", root=tmp_path, labels=COLOURS))
 
 
+def test_a_lambda_inside_a_wrapper_is_found(tmp_path: Path) -> None:
+    """Wherever it hides."""
+    import keras
+
+    layers = keras.layers
+    pixels = keras.Input((8, 8, 3))
+    hidden = layers.TimeDistributed(layers.Lambda(lambda x: x, output_shape=(8, 3), name="hidden"))(pixels)
+    keras.Model(pixels, layers.Dense(5)(layers.Flatten()(hidden))).save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match="'hidden' is a Lambda"):
+        load_keras(tmp_path / "m.keras", tmp_path, is_trusted=False)
+
+
 def test_a_trusted_lambda_is_served_by_its_export_alone(tmp_path: Path) -> None:
     """No engine would load its code again, and none has to."""
     path = _lambda_file(tmp_path / "m.keras")
