@@ -29,7 +29,16 @@ from models.version import ModelVersion
 
 _PROBES = 16  # pictures at once
 _MOST = 200  # pictures among which the golden ones are chosen
-_SQUASH, _CROP = "squash-bilinear-v1", "crop-bilinear-v1"
+_SQUASH, _CROP, _SQUARE = "squash-bilinear-v1", "crop-bilinear-v1", "square-bilinear-v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a kind of file usually expects: a scaling by name and why, and a resize policy."""
+
+    scaling: str
+    reason: str
+    resize: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +47,7 @@ class _Import:
 
     order: Order
     network: Any
-    usual: tuple[str, str]
+    usual: Usual
     labels: tuple[str, ...]
     check: CheckSet | None
     pieces: Mapping[str, bytes]
@@ -69,7 +78,7 @@ def import_file(order: Order) -> Report:
 
 
 def _made(one: _Import) -> Report:
-    resize = _SQUASH if one.network.is_keras else _CROP
+    resize = one.usual.resize
     pixels = one.pixels(resize)
     probe = scalings(one.network.channels)["unit"](pixels[:: max(1, len(pixels) // _PROBES)])
     end = end_of(one.network.answer(probe), one.network.activation)
@@ -90,29 +99,29 @@ def _made(one: _Import) -> Report:
     return _report(version, one, scaling, origin, end, trial, tried)
 
 
-def _open(order: Order, scratch: Path, labels: int) -> tuple[Any, tuple[str, str]]:
-    """The network, and the scaling that is usual for such a file with the reason."""
+def _open(order: Order, scratch: Path, labels: int) -> tuple[Any, Usual]:
+    """The network, and what is usual for such a file."""
     if order.file.is_dir():
         from models.importing.onnx_network import OnnxNetwork
         from models.importing.saved_model import load_saved_model
 
         proto = load_saved_model(order.file, scratch, is_trusted=order.is_trusted)
         network: Any = OnnxNetwork(proto, size=order.size, labels=labels)
-        return network, ("raw" if network.scales_itself else "unit", "usual for a SavedModel")
+        return network, Usual("unit", "usual for a SavedModel", _SQUASH)
     if order.file.suffix.lower() == ".onnx":
         from models.importing.onnx_file import load_onnx
         from models.importing.onnx_network import OnnxNetwork
 
         network = OnnxNetwork(load_onnx(order.file), size=order.size, labels=labels)
-        return network, (network.usual, "usual for ONNX files")
+        return network, Usual(network.usual, "usual for ONNX files", _CROP)
     from models.importing.keras_file import load_keras
     from models.importing.keras_network import KerasNetwork
 
     model = load_keras(order.file, scratch, is_trusted=order.is_trusted)
     network = KerasNetwork(model, size=order.size, labels=labels)
     if _is_teachable_machine(network.names):
-        return network, ("signed", "usual for Teachable Machine")
-    return network, usual_scaling(network.names, "unit")
+        return network, Usual("signed", "usual for Teachable Machine", _SQUARE)
+    return network, Usual(*usual_scaling(network.names, "unit"), _SQUASH)
 
 
 def _is_teachable_machine(names: list[str]) -> bool:
@@ -148,8 +157,8 @@ def _scaling(one: _Import, end: End, pixels: NDArray[np.uint8]) -> tuple[Scaling
         return trial.best.scaling, "--check", trial
     if one.network.scales_itself:
         return rows["raw"], "the network scales them itself", None
-    name, reason = one.usual
-    return rows[name if name in rows else "unit"], f"a guess, {reason}", None
+    name = one.usual.scaling if one.usual.scaling in rows else "unit"
+    return rows[name], f"a guess, {one.usual.reason}", None
 
 
 def _resize(one: _Import, scaling: Scaling, end: End, usual: str) -> tuple[str, dict[str, float]]:

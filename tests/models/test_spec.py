@@ -71,7 +71,7 @@ def change(key: str, value: Any) -> bytes:
         ("input.size", 3, "model.json: input.size is 3; expected a whole number from 8 to 4096."),
         ("input.size", "32", "model.json: input.size is '32'; expected a whole number from 8 to 4096."),
         ("input.decode", "x", "model.json: input.decode is 'x'; expected upright-rgb-v1."),
-        ("input.resize", "x", "input.resize is 'x'; expected squash-bilinear-v1 or crop-bilinear-v1."),
+        ("input.resize", "x", "input.resize is 'x'; expected squash-bilinear-v1 or crop-bilinear-v1 or square-bilinear-v1."),
         ("input.scale", 0, "model.json: input.scale is 0; expected a number other than 0."),
         ("input.offset", math.nan, "model.json: input.offset is nan; expected a number."),
         ("temperature", 0, "model.json: temperature is 0; expected a number above 0."),

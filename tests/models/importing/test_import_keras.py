@@ -185,14 +185,14 @@ def test_the_card_says_what_was_tried(imported: ModelVersion) -> None:
 
 def test_without_check_the_scaling_is_a_guess_and_said_to_be(tmp_path: Path) -> None:
     """A network without any hint; --scale makes it the user's word; a network that scales itself needs neither."""
-    from models.importing.importing import _Import, _scaling
+    from models.importing.importing import Usual, _Import, _scaling
 
     order = Order(file=tmp_path / "m.keras", name="m", root=tmp_path, labels=COLOURS)
     pixels = np.zeros((1, SIDE, SIDE, 3), np.uint8)
     found = []
     for wanted, scaling in ((None, "signed"), ("torch", "signed"), (None, "raw")):
         network = KerasNetwork(colour_network(scaling=scaling), size=None, labels=5)
-        usual = ("unit", "usual for such files")
+        usual = Usual("unit", "usual for such files", "squash-bilinear-v1")
         one = _Import(replace(order, scale=wanted), network, usual, COLOURS, None, {}, tmp_path)
         chosen, origin, _ = _scaling(one, End.PROBABILITIES, pixels)
         found.append((chosen.name, origin))
