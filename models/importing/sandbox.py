@@ -118,13 +118,13 @@ def _exchange(process: subprocess.Popen[bytes], order: Order, answer: list[bytes
     """Send the order and keep stdin open: its end tells the child that nobody waits any more."""
     stdin, stdout = process.stdin, process.stdout
     assert stdin is not None and stdout is not None  # noqa: S101, PT018 - pipes were asked for
-    with stdin, stdout:
-        try:
-            stdin.write(order.to_json().encode() + b"\n")
-            stdin.flush()
-        except OSError:  # it has ended already; what it said is still there
-            pass
-        answer.append(stdout.read())
+    with contextlib.suppress(OSError):  # it has ended already; what it said is still there
+        stdin.write(order.to_json().encode() + b"\n")
+        stdin.flush()
+    answer.append(stdout.read())
+    for pipe in (stdin, stdout):
+        with contextlib.suppress(OSError):  # what could not be sent above cannot be sent now
+            pipe.close()
 
 
 def _parsed(answer: list[bytes]) -> dict[str, Any]:
