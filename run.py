@@ -36,7 +36,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check; rotate-image-key"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
-    "models": ("server.models_cli", SERVE, "list, show, add, promote, roll back, compare or remove models"),
+    "models": ("server.models_cli", SERVE, "list, show, add, import, promote, roll back, compare or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),
@@ -119,7 +119,7 @@ def usage() -> str:
 def requirements_of(verb: str, arguments: "list[str]") -> str:
     """The requirements file a verb needs; Keras comes in where models are made or measured."""
     words = [word for word in arguments if not word.startswith("-")]
-    return ALL if verb == "models" and words[:1] == ["add"] else VERBS[verb][1]
+    return ALL if verb == "models" and words[:1] in (["add"], ["import"]) else VERBS[verb][1]
 
 
 def gather(folder: Path, requirements: str) -> None:

@@ -1,7 +1,7 @@
-"""`run.py models`: list, show, add, promote, roll back and remove model versions.
+"""`run.py models`: list, show, add, import, promote, roll back and remove model versions.
 
 `server.models_cli` adds `compare`, which needs the server's engines. Status 0 when done, 1 when it cannot be done, 2
-when the arguments make no sense; always one sentence, never a traceback. Only `add` loads TensorFlow.
+when the arguments make no sense; always one sentence, never a traceback. Only `add` and `import` load TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NoReturn, TypeAlias
 
 from models.applications import find_application
 from models.errors import ModelError
+from models.importing import verb as import_verb
 from models.names import name_fault
 from models.promotion import Change, alias_fault, promote, roll_back, take_away
 from models.registry import CHAMPION, ModelVersion, Registry
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None, *, more: Sequence[Callable[[Verbs], 
 
 
 def _parser(more: Sequence[Callable[[Verbs], None]] = ()) -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description="List, show, add, promote, compare and remove model versions.")
+    parser = _Parser(prog=PROGRAM, description="List, show, add, import, promote, compare and remove model versions.")
     verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     for add_verb in (_add_looking, _add_adding, _add_aliases, *more):
         add_verb(verbs)
@@ -77,6 +78,11 @@ def _add_adding(verbs: Verbs) -> None:
     adding.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, UTF-8")
     adding.add_argument("--size", type=_size, metavar="N", help="input side in pixels (default: the application's own)")
     adding.set_defaults(verb=_add)
+    importing = verbs.add_parser("import", help="a .keras, .h5, SavedModel or .onnx network as a new version")
+    importing.add_argument("--name", required=True, metavar="NAME", type=_name, help="its next free version is taken")
+    importing.add_argument("--size", type=_import_size, metavar="N", help="input side where the network leaves it open")
+    import_verb.add_arguments(importing)
+    importing.set_defaults(verb=_import)
     removing = verbs.add_parser("remove", help="delete a version")
     removing.add_argument("reference", metavar="NAME@VERSION", type=exact_reference)
     removing.set_defaults(verb=_remove)
@@ -135,6 +141,12 @@ def _application(text: str) -> str:
         return find_application(text).name
     except ModelError as exc:
         raise argparse.ArgumentTypeError(str(exc).rstrip(".")) from exc
+
+
+def _import_size(text: str) -> int:
+    if not text.isdecimal() or not 8 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 8 to 4096")
+    return int(text)
 
 
 def _size(text: str) -> int:
@@ -217,6 +229,10 @@ def _add(arguments: argparse.Namespace) -> None:
         size=arguments.size, root=arguments.store,
     )
     print(f"{version.reference} is in {version.folder}; model.onnx: {version.spec.about['onnx']}")
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    import_verb.show(import_verb.run(arguments))
 
 
 def _promote(arguments: argparse.Namespace) -> None:

@@ -45,7 +45,7 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
     if folder.exists():
         raise ModelError(f"{spec.name}@{spec.version} exists in {root}; remove it first or take another version.")
     shapes = output_shapes(model)
-    with _arriving(folder) as arriving:
+    with arriving_folder(folder) as arriving:
         run = keras_run(model)
         golden = make_golden(pictures, run, size=spec.input_size, channels=spec.channels, resize=spec.resize)
         names = [*write_golden(arriving, pictures, golden), KERAS_FILE]
@@ -77,7 +77,7 @@ def keras_run(model: Any) -> Run:
 
 
 @contextlib.contextmanager
-def _arriving(folder: Path) -> Iterator[Path]:
+def arriving_folder(folder: Path) -> Iterator[Path]:
     """A dotted folder beside `folder` that takes its name when all went well, else disappears."""
     arriving = folder.with_name(f".arriving-{folder.name}-{os.getpid()}")
     arriving.mkdir(parents=True)

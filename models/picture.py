@@ -85,13 +85,24 @@ def squash(image: Image.Image, size: int) -> Image.Image:
 
 def crop(image: Image.Image, size: int) -> Image.Image:
     """The central square of 0.875 of the shorter side to size x size with one antialiased resize."""
+    return _centre(image, size, _CROP_FRACTION)
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """The largest central square to size x size with one antialiased resize: what Teachable Machine looks at."""
+    return _centre(image, size, 1.0)
+
+
+def _centre(image: Image.Image, size: int, fraction: float) -> Image.Image:
     width, height = image.size
-    side = min(width, height) * _CROP_FRACTION
+    side = min(width, height) * fraction
     left, top = (width - side) / 2, (height - side) / 2
     return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
 
-RESIZE_POLICIES: dict[str, Fit] = {"squash-bilinear-v1": squash, "crop-bilinear-v1": crop}
+RESIZE_POLICIES: dict[str, Fit] = {
+    "squash-bilinear-v1": squash, "crop-bilinear-v1": crop, "square-bilinear-v1": square,
+}
 """Resize policy name -> what it does. A change of behaviour is a new name."""
 
 

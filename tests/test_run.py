@@ -266,3 +266,14 @@ def test_wheels_are_gathered_for_another_machine(copy: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "every").iterdir())) == 2
     assert result.stdout.startswith(f"{tmp_path / 'every'} has 2 wheels for this system and Python ")
     assert run(offline_copy(tmp_path / "project"), "--wheels", str(tmp_path / "some"), "demo").returncode == 7
+
+
+@pytest.mark.parametrize(("verb", "requirements"), [("add", "requirements.txt"), ("import", "requirements.txt"),
+                                                    ("list", "requirements-serve.txt")])
+def test_what_makes_versions_needs_everything(verb: str, requirements: str) -> None:
+    """Keras comes in where models are made, whatever stands before the verb."""
+    code = f"import run; print(run.requirements_of('models', ['--x', {verb!r}, 'm']))"
+    environment = {**os.environ, "PYTHONPATH": str(RUN.parent)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=RUN.parent, env=environment, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.strip() == requirements

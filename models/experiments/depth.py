@@ -116,7 +116,7 @@ def finding(networks: Sequence[Network]) -> tuple[bool, str]:
     return False, f"Not seen in this run: {missing}. Training errors: {figures}."
 
 
-def _train(depth: int, is_residual: bool, training: Part, judged: Part, scale: Scale, *, seed: int,  # noqa: FBT001
+def _train(depth: int, is_residual: bool, training: Part, judged: Part, scale: Scale, *, seed: int,
            say: Callable[[str], None]) -> Network:
     build = functools.partial(_build, depth=depth, residual=is_residual, width=scale.width,
                               channels=training.pixels.shape[3], classes=int(training.classes.max()) + 1)

@@ -67,7 +67,7 @@ def test_remove_takes_the_version_away(store: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "run.py models: the following arguments are required: list | show | add | remove | promote | rollback"),
+        ([], "run.py models: the following arguments are required: list | show | add | import | remove |"),
         (["remove", "x"], "argument NAME@VERSION: 'x' has no version; expected NAME@VERSION;"),
         (["show", "../x"], "argument NAME[@VERSION|@ALIAS]: '../x' begins or ends with a dot"),
         (["add", "x"], "the following arguments are required: --application, --weights;"),
