@@ -36,6 +36,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check; rotate-image-key"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
+    "experiment": ("models.experiments.cli", ALL, "repeat an experiment of the talk: plain against residual networks"),
     "models": ("server.models_cli", SERVE, "list, show, add, import, promote, roll back, compare or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),

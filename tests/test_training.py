@@ -88,6 +88,9 @@ def _kill(child: subprocess.Popen[str], line: str) -> bool:
     ([".", "--name", "a", "--budget", "soon"], "--budget soon: expected a time such as 45s, 30m or 2h"),
     ([".", "--name", "a/b"], "'a/b' contains '/'"),
     ([".", "--name", "a", "--architecture", "resnet-21"], "There is no architecture 'resnet-21'; choose from"),
+    ([".", "--name", "a", "--weights", "x.h5"], "--weights: name the network they belong to"),
+    ([".", "--name", "a", "--architecture", "cnn", "--weights", "x.h5"], "--weights: cnn takes none"),
+    ([".", "--name", "a", "--architecture", "MobileNetV2", "--weights", "x.h5"], "--weights x.h5: there is no such"),
     (["."], "the following arguments are required: --name"),
 ])
 def test_a_wrong_order_is_one_sentence(words: list[str], expected: str) -> None:

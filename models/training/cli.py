@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _order(words: list[str]) -> Order:
     arguments = _parser().parse_args(words)
-    if arguments.architecture != "auto":
-        table.find(arguments.architecture)
+    _check_network(arguments)
     wishes = Wishes(image_column=arguments.image_column, label_column=arguments.label_column,
                     images=arguments.pictures)
     return Order(
@@ -67,6 +66,19 @@ def _order(words: list[str]) -> Order:
         weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
         labels=arguments.labels, flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
     )
+
+
+def _check_network(arguments: argparse.Namespace) -> None:
+    """Raise `ModelError` for a network there is none of, and for weights without the network they belong to."""
+    if arguments.architecture != "auto":
+        row = table.find(arguments.architecture)
+        if arguments.weights is not None and not row.takes_weights:
+            raise ModelError(f"--weights: {row.name} takes none; name a network of keras.applications with"
+                             " --architecture.")
+    elif arguments.weights is not None:
+        raise ModelError("--weights: name the network they belong to, such as --architecture mobilenetv2.")
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise ModelError(f"--weights {arguments.weights}: there is no such file.")
 
 
 def _parser() -> argparse.ArgumentParser:

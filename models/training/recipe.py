@@ -22,8 +22,8 @@ class Recipe:
     of the side by which pictures are moved at most, `erase` the share of the side of a square that is blanked out
     (DeVries and Taylor 2017, "Cutout"), `flip` mirrors half of them left to right. `small` is the share of the cycle
     that runs on pictures of `small_side` of the side: a network that ends in an average takes any size, and half the
-    side is a quarter of the work. With the `schedule` "steps" the rate is the peak, and a tenth of it from half of the way
-    on, and a hundredth from three quarters on (He et al. 2015, section 4.2: 32k and 48k of 64k iterations).
+    side is a quarter of the work. With the `schedule` "steps" the rate is the peak, from half of the way on a tenth and
+    from three quarters on a hundredth of it (He et al. 2015, section 4.2: 32k and 48k of 64k iterations).
     """
 
     schedule: str = "cycle"

@@ -23,6 +23,7 @@ from models.export import export_version
 from models.spec import ModelSpec
 from models.training.card import about
 from models.training.choice import Choice, builder, choose
+from models.training.fine_tuning import FineTuning
 from models.training.loop import DivergedError, Epoch, Training, predict
 from models.training.material import Material, gather
 from models.training.order import Order
@@ -81,7 +82,8 @@ def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at
     if kept is not None:
         fields, spent_s = kept
         say(f"going on with {fields['architecture']}")
-        return Choice(build=builder(fields["architecture"], material), **fields), spent_s
+        build = builder(fields["architecture"], material, order.weights)
+        return Choice(build=build, is_fine_tuned=order.weights is not None, **fields), spent_s
     if order.is_resumed:
         say("there is nothing to go on from: beginning anew")
     unfinished.remove()
@@ -96,20 +98,33 @@ def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within
     """The trained network; a training that comes apart begins again, calmer, in the time that is left."""
     ends_at = time.monotonic() + within_s
     for attempts_left in (2, 1, 0):
-        training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
-                            within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision,
-                            say=lambda epoch, left: say(_line(epoch, left)))
         try:
-            return training.run(), choice, training.history
+            model, history = _attempt(choice, material, unfinished, within_s=within_s, say=say)
+            return model, choice, history
         except DivergedError as exc:
             if not attempts_left:
                 raise ModelError(f"{choice.architecture} cannot be trained on these pictures: {exc} at a learning rate"
                                  f" of {choice.recipe.peak:g}; choose another --architecture.") from exc
             within_s, choice = ends_at - time.monotonic(), replace(choice, recipe=choice.recipe.calmer())
             say(f"the training came apart ({exc}): beginning again with a learning rate of {choice.recipe.peak:g}")
-            unfinished.checkpoint().remove()
+            for stage in ("head", "epoch"):
+                unfinished.checkpoint(stage).remove()
             unfinished.write(choice, 0.0)
     raise AssertionError
+
+
+def _attempt(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, say: Say
+             ) -> tuple[Any, list[Epoch]]:
+    """The network and its history: from a start of its own, or fine-tuned from weights."""
+
+    def told(epoch: Epoch, left_s: float) -> None:
+        say(_line(epoch, left_s))
+
+    if choice.is_fine_tuned:
+        return FineTuning(choice, material, unfinished, within_s, told).run()
+    training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
+                        within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision, say=told)
+    return training.run(), training.history
 
 
 def finish(model: Any, choice: Choice, history: list[Epoch], material: Material, *, started: float, say: Say
