@@ -91,8 +91,8 @@ def test_a_variable_lists_folders_as_path_does(tmp_path: Path) -> None:
 
 def test_a_variable_lists_texts_with_semicolons() -> None:
     """URLs, drives, shares and IPv6 addresses have colons of their own."""
-    found = read(environment={"PIXFIELD_ALLOW_URL": "https://img.corp:8443/a; s3://bucket/b", "PIXFIELD_PUBLIC_HOST": "::1",
-                              "PIXFIELD_TOKEN_FILE": "token"}).settings
+    found = read(environment={"PIXFIELD_ALLOW_URL": "https://img.corp:8443/a; s3://bucket/b",
+                              "PIXFIELD_PUBLIC_HOST": "::1", "PIXFIELD_TOKEN_FILE": "token"}).settings
     assert (found.allow_url, found.public_host) == (("https://img.corp:8443/a", "s3://bucket/b"), ("::1",))
 
 
