@@ -34,7 +34,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
-    "models": ("models.cli", SERVE, "list, show, add or remove models"),
+    "models": ("server.models_cli", SERVE, "list, show, add, evaluate or remove models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "wheels": ("", ALL, "gather in a folder what an installation without network needs"),

@@ -1,6 +1,6 @@
 """`run.py models`: list, show, add and remove model versions.
 
-Status 0 when done, 1 when it cannot be done, 2 when the arguments make no sense; always one sentence, never a
+`server.models_cli` adds `evaluate`, which needs the server's engines. Status 0 when done, 1 when it cannot be done, 2 when the arguments make no sense; always one sentence, never a
 traceback. Only `add` loads TensorFlow.
 """
 
@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from models.applications import find_application
 from models.errors import ModelError
@@ -29,10 +29,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says and return the exit status."""
+Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001 - argparse gives it no public name
+
+
+def main(argv: Sequence[str] | None = None, *, more: Sequence[Callable[[Verbs], None]] = ()) -> int:
+    """Do what the command line says and return the exit status; each of `more` adds a verb."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser(more).parse_args(argv)
     except SystemExit as exc:  # argparse ends the process; a caller of main wants the status
         return int(exc.code or 0)
     verb: Callable[[argparse.Namespace], None] = arguments.verb
@@ -44,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(more: Sequence[Callable[[Verbs], None]] = ()) -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description="List, show, add and remove model versions.")
-    verbs = parser.add_subparsers(metavar="list | show | add | remove", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     listing = verbs.add_parser("list", help="every version there is")
     listing.set_defaults(verb=_list)
     showing = verbs.add_parser("show", help="what a version says about itself, and whether its files are intact")
-    showing.add_argument("name", metavar="NAME[@VERSION]", type=_reference)
+    showing.add_argument("name", metavar="NAME[@VERSION]", type=reference)
     showing.set_defaults(verb=_show)
     adding = verbs.add_parser("add", help="a network of keras.applications as a new version")
     adding.add_argument("name", metavar="NAME", type=_name, help="the model's name; its next free version is taken")
@@ -62,9 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     adding.add_argument("--size", type=_size, metavar="N", help="input side in pixels (default: the application's own)")
     adding.set_defaults(verb=_add)
     removing = verbs.add_parser("remove", help="delete a version")
-    removing.add_argument("reference", metavar="NAME@VERSION", type=_exact_reference)
+    removing.add_argument("reference", metavar="NAME@VERSION", type=exact_reference)
     removing.set_defaults(verb=_remove)
-    for one in (listing, showing, adding, removing):
+    for add_verb in more:
+        add_verb(verbs)
+    verbs.metavar = " | ".join(verbs.choices)
+    for one in verbs.choices.values():
         one.add_argument("--store", type=Path, default=STORE, metavar="DIR", help="default: models/store")
     return parser
 
@@ -76,16 +82,18 @@ def _name(text: str) -> str:
     return text
 
 
-def _reference(text: str) -> str:
+def reference(text: str) -> str:
+    """`text` where it may be a reference to a version, for a parser."""
     for part in text.split("@", 1):
         _name(part)
     return text
 
 
-def _exact_reference(text: str) -> str:
+def exact_reference(text: str) -> str:
+    """`text` where it may be a reference with something after its @, for a parser."""
     if "@" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} has no version; expected NAME@VERSION")
-    return _reference(text)
+    return reference(text)
 
 
 def _application(text: str) -> str:
@@ -155,7 +163,7 @@ def _show(arguments: argparse.Namespace) -> None:
         "input": f"{spec.input_size}x{spec.input_size}x{spec.channels}, {spec.decode}, {spec.resize}",
         "outputs": ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in spec.outputs.items()),
         "temperature": f"{spec.temperature:g}",
-        **spec.about,
+        **{key: value for key, value in spec.about.items() if key != "history"},  # the evaluation's page draws it
     }
     for key, value in lines.items():
         print(f"{key}: {value}")
