@@ -73,5 +73,7 @@ def binned(
     confidence = probabilities.max(axis=1).astype(np.float64)
     is_right = (probabilities.argmax(axis=1) == classes).astype(np.float64)
     places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    return counts, np.bincount(places, confidence, minlength=bins), np.bincount(places, is_right, minlength=bins)
+    counts = np.bincount(places, minlength=bins).astype(np.int64)
+    sums: list[NDArray[np.float64]] = [np.bincount(places, values, minlength=bins).astype(np.float64)
+                                       for values in (confidence, is_right)]
+    return counts, sums[0], sums[1]

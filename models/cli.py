@@ -1,7 +1,7 @@
 """`run.py models`: list, show, add and remove model versions.
 
-`server.models_cli` adds `evaluate`, which needs the server's engines. Status 0 when done, 1 when it cannot be done, 2 when the arguments make no sense; always one sentence, never a
-traceback. Only `add` loads TensorFlow.
+`server.models_cli` adds `evaluate`, which needs the server's engines. Status 0 when done, 1 when it cannot be done, 2
+when the arguments make no sense; always one sentence, never a traceback. Only `add` loads TensorFlow.
 """
 
 from __future__ import annotations

@@ -83,10 +83,10 @@ def _lines(found: Evaluation, asked: Judges) -> list[str]:
     accuracy, after = found.accuracy, found.after
     lines = [
         f"{found.subject.model} on {found.subject.source}, {found.subject.part}, run by {found.subject.engine}",
-        f"accuracy {accuracy.value:.2%}, 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}: {found.wrong:,} of"
-        f" {found.pictures:,} pictures wrong",
-        f"expected calibration error {after.calibration_error:.4f}, before the temperature of {found.temperature:.4g}"
-        f" {found.before.calibration_error:.4f}; log-loss {after.log_loss:.4f}, Brier score {after.brier:.4f}",
+        f"accuracy {accuracy.value:.2%}, 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}",
+        f"wrong: {found.wrong:,} of {found.pictures:,} pictures",
+        f"expected calibration error {after.calibration_error:.4f}, {found.before.calibration_error:.4f} uncalibrated",
+        f"log-loss {after.log_loss:.4f}, Brier score {after.brier:.4f}",
         *_weakest(found), *_thresholds(found), *_problems(asked),
     ]
     return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
@@ -94,7 +94,8 @@ def _lines(found: Evaluation, asked: Judges) -> list[str]:
 
 def _weakest(found: Evaluation) -> list[str]:
     """Classes that are not always right."""
-    ranked = sorted((one for one in found.classes if one.pictures and one.f1.value != 1), key=lambda one: one.f1.value or 0)
+    wrong = [one for one in found.classes if one.pictures and one.f1.value != 1]
+    ranked = sorted(wrong, key=lambda one: one.f1.value or 0)
     named = ", ".join(f"{one.label} (F1 {one.f1.value or 0:.1%})" for one in ranked[:_WEAKEST])
     return [f"weakest classes: {named}"] if named else []
 
@@ -108,7 +109,7 @@ def _threshold(point: Point | None) -> str:
         return "no threshold of image_needs_review reaches it"
     if point.threshold == 0:
         return "nobody need look at any picture"
-    return f"a threshold of {point.threshold:.4g} in image_needs_review, {point.coverage:.1%} answered alone"
+    return f"a threshold of {point.threshold:.6g} in image_needs_review, {point.coverage:.1%} answered alone"
 
 
 def _problems(asked: Judges) -> list[str]:

@@ -14,7 +14,7 @@ from html import escape
 
 Pairs = Sequence[tuple[float, float]]
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 16.0, 12.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 26.0, 12.0, 44.0
 
 
 @dataclass(slots=True)
@@ -118,7 +118,8 @@ def percents(low: float, high: float, steps: int = 5) -> list[tuple[float, str]]
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     digits = max(0, -math.floor(math.log10(step * 100) + 1e-9))
-    return [(number * step, f"{number * step:.{digits}%}") for number in range(first, math.floor(high / step + 1e-9) + 1)]
+    last = math.floor(high / step + 1e-9)
+    return [(number * step, f"{number * step:.{digits}%}") for number in range(first, last + 1)]
 
 
 def counts(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:

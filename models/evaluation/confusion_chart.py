@@ -48,16 +48,19 @@ def heat_map(found: Evaluation) -> str:
     cell = 44.0 if classes <= 10 else 32.0 if classes <= _NUMBERED else 13.0
     left = 34 + max(map(columns, names)) * _COLUMN_WIDTH
     is_slanted = max(map(columns, names)) * _COLUMN_WIDTH > cell - 4
-    top = 30 + (max(map(columns, names)) * _COLUMN_WIDTH * 0.75 if is_slanted else 14)
+    top = 30 + (max(map(columns, names)) * _COLUMN_WIDTH * (0.75 if classes <= _NUMBERED else 1.0) if is_slanted
+                else 14)
+    angle = -45 if classes <= _NUMBERED else -90  # narrow columns have no room for a slant
     parts = [*_cells(found, matrix(found.confusion, classes), left, top, cell)]
     for place, name in enumerate(names):
         middle = (place + 0.5) * cell
         parts.append(f'<text class="tick end" x="{left - 6:.1f}" y="{top + middle + 4:.1f}">{escape(name)}</text>')
-        turn = f' transform="rotate(-45 {left + middle:.1f} {top - 7:.1f})"' if is_slanted else ""
-        parts.append(f'<text class="tick {"start" if is_slanted else "mid"}" x="{left + middle:.1f}" y="{top - 7:.1f}"'
+        x = left + middle + (4 if angle == -90 and is_slanted else 0)  # half a letter: its line is then the middle
+        turn = f' transform="rotate({angle} {x:.1f} {top - 7:.1f})"' if is_slanted else ""
+        parts.append(f'<text class="tick {"start" if is_slanted else "mid"}" x="{x:.1f}" y="{top - 7:.1f}"'
                      f'{turn}>{escape(name)}</text>')
     side = classes * cell
-    slack = max(columns(names[-1]) * _COLUMN_WIDTH * 0.75 - cell / 2, 0) if is_slanted else 0.0
+    slack = max(columns(names[-1]) * _COLUMN_WIDTH * 0.75 - cell / 2, 0) if is_slanted and angle == -45 else 0.0
     parts.append(f'<text class="axis mid" x="{left + side / 2:.1f}" y="13">answer</text>')
     parts.append(f'<text class="axis mid" transform="translate(12 {top + side / 2:.1f}) rotate(-90)">truth</text>')
     return drawing("Confusion matrix", left + side + 4 + slack, top + side + 4, parts)

@@ -66,11 +66,13 @@ def _with_interval(*names: str) -> tuple[str, ...]:
 
 TABLES: dict[str, Table] = {
     "confusion.csv": (("Truth", "Predicted", "Pictures", "Share of truth"), _confusion),
-    "classes.csv": (("Class", "Pictures", "Answers", "Correct", *_with_interval("Precision", "Recall", "F1")), _classes),
+    "classes.csv": (("Class", "Pictures", "Answers", "Correct", *_with_interval("Precision", "Recall", "F1")),
+                    _classes),
     "reliability.csv": (("Temperature", "Confidence from", "Confidence to", "Pictures", "Mean confidence",
                          *_with_interval("Accuracy")), _reliability),
     "coverage.csv": (("Threshold", "Pictures", "Coverage", *_with_interval("Accuracy")), _coverage),
-    "mistakes.csv": (("Picture", "Truth", "Predicted", "Confidence", "Confidence in truth", "Rank of truth"), _mistakes),
+    "mistakes.csv": (("Picture", "Truth", "Predicted", "Confidence", "Confidence in truth", "Rank of truth"),
+                     _mistakes),
 }
 """File -> its columns, and its rows."""
 

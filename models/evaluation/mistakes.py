@@ -27,7 +27,8 @@ _SHARP_UP_TO = 64  # sides up to which PNG is smaller than JPEG is good
 class Mistake:
     """A picture by its name, the places of truth and answer in the labels, and both calibrated probabilities.
 
-    The probabilities are as the server answers them. `rank` is that of the truth: 2 is the next guess. `thumbnail` is a data URI of what the network saw, or empty.
+    The probabilities are as the server answers them. `rank` is that of the truth: 2 is the next guess. `thumbnail` is a
+    data URI of what the network saw, or empty.
     """
 
     picture: str

@@ -1,7 +1,7 @@
 """One HTML file that shows an evaluation: nothing in it is fetched from elsewhere, and it runs no script.
 
-An `Evaluation` and what `model.json` says about the version enter, text leaves. Jinja escapes every name: labels and file
-names come from strangers.
+An `Evaluation` and what `model.json` says about the version enter, text leaves. Jinja escapes every name: labels and
+file names come from strangers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _start(drawn: list[ClassFigures]) -> float:
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:.{digits}%}"  # noqa: RUF001 - a dash is meant
+    return "–" if value is None else f"{value:.{digits}%}"
 
 
 def _share(one: Share, digits: int = 2) -> str:

@@ -27,7 +27,8 @@ def reliability_chart(bins: Sequence[Bin], title: str) -> str:
     plane.line([(one.confidence, one.accuracy.value or 0.0) for one in bins], "curve")
     for one in bins:
         plane.dot(one.confidence, one.accuracy.value or 0.0, "dot",
-                  f"confidence {one.confidence:.1%}, accuracy {one.accuracy.value or 0:.1%} ({one.pictures:,} pictures)")
+                  f"confidence {one.confidence:.1%}, accuracy {one.accuracy.value or 0:.1%} ({one.pictures:,}"
+                  " pictures)")
     return plane.svg()
 
 
@@ -35,7 +36,7 @@ def coverage_chart(found: Evaluation) -> str:
     """Accuracy of what the model answers alone over the share it answers, with the suggested thresholds."""
     points = found.coverage
     lowest = min(point.accuracy.value or 0.0 for point in points)
-    low = max(0.0, min(0.9, lowest - 0.1 * (1 - lowest)))
+    low = max(0.0, min(0.98, lowest - 0.5 * (1 - lowest)))
     plane = Plane("Coverage against accuracy", (0.0, 1.0), (low, 1.0), width=560, height=340)
     plane.axes(_TENTHS, percents(low, 1.0), x_name="share of pictures the model answers alone",
                y_name="accuracy of those")
@@ -44,30 +45,31 @@ def coverage_chart(found: Evaluation) -> str:
     plane.line([(point.coverage, point.accuracy.value or 0.0) for point in points], "curve")
     for point in points[:: max(1, len(points) // 40)]:
         plane.dot(point.coverage, point.accuracy.value or 0.0, "touch",
-                  f"threshold {point.threshold:.3f}: {point.coverage:.1%} answered, {point.accuracy.value or 0:.2%}"
+                  f"threshold {point.threshold:.6g}: {point.coverage:.1%} answered, {point.accuracy.value or 0:.2%}"
                   " right", 6)
-    for number, one in enumerate(found.suggestions):
-        _mark(plane, one, number)
+    for one in found.suggestions:
+        _mark(plane, one)
     return plane.svg()
 
 
-def _mark(plane: Plane, one: Suggestion, number: int) -> None:
-    if one.point is None or one.point.accuracy.value is None:
+def _mark(plane: Plane, one: Suggestion) -> None:
+    """The wanted accuracy as a line and where it is reached; nothing where all pictures reach it, or none."""
+    if one.point is None or one.point.accuracy.value is None or one.point.threshold == 0:
         return
     plane.line([(0, one.target), (1, one.target)], "target")
     plane.dot(one.point.coverage, one.point.accuracy.value, "mark",
-              f"threshold {one.point.threshold:.4g}: {one.point.coverage:.1%} answered", 5)
+              f"threshold {one.point.threshold:.6g}: {one.point.coverage:.1%} answered", 5)
     is_right = one.point.coverage > 0.5
     plane.note(one.point.coverage, one.point.accuracy.value,
                f"{one.target:.0%}: {one.point.coverage:.1%}",
-               f"note {'end' if is_right else 'start'}", move=(-9 if is_right else 9, 18 + 4 * number))
+               f"note {'end' if is_right else 'start'}", move=(-9 if is_right else 9, 18))
 
 
 def learning_chart(curve: Mapping[str, Any], trained_on: int) -> str:
     """The error over the number of labelled pictures, both logarithmic, and the line on to twice as many as there are.
     """
     points = [(point["pictures"], max(point["error"], 0.5 / point["validated"])) for point in curve["points"]]
-    last = 2.0 * max(trained_on, max(pictures for pictures, _ in points))
+    last = 2.0 * max(trained_on, *(pictures for pictures, _ in points))
     first = min(pictures for pictures, _ in points) / 1.3
 
     def fitted(pictures: float) -> float:
@@ -82,7 +84,7 @@ def learning_chart(curve: Mapping[str, Any], trained_on: int) -> str:
     for pictures, error in points:
         plane.dot(pictures, error, "dot", f"{pictures:,} pictures: error {error:.1%}")
     for pictures, name in ((trained_on, "now"), (2 * trained_on, "twice")):
-        plane.dot(pictures, fitted(pictures), "mark", f"{pictures:,} pictures: error {fitted(pictures):.1%} by the line")
+        plane.dot(pictures, fitted(pictures), "mark", f"{pictures:,} pictures: {fitted(pictures):.1%} by the line")
         plane.note(pictures, fitted(pictures), name, "note end", move=(-6, 16))
     return plane.svg()
 

@@ -77,7 +77,7 @@ def reliability(probabilities: NDArray[np.floating], classes: NDArray[np.integer
 
 def as_served(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
     """Confidences as the server answers them: kept as float16, six decimals."""
-    return np.round(confidence.astype(np.float16).astype(np.float64), _DIGITS)
+    return np.asarray(np.round(confidence.astype(np.float16).astype(np.float64), _DIGITS), np.float64)
 
 
 def coverage(confidence: NDArray[np.float64], is_right: NDArray[np.bool_]) -> tuple[Point, ...]:
@@ -97,14 +97,19 @@ def suggestions(confidence: NDArray[np.float64], is_right: NDArray[np.bool_]) ->
                                           if (point.accuracy.value or 0.0) >= target), None)) for target in TARGETS)
 
 
+def _between(low: float, high: float) -> float:
+    """A number about halfway, so that rounding elsewhere is harmless, with as few digits as tell the two apart."""
+    middle = (low + high) / 2
+    return next((short for digits in range(2, _DIGITS + 1) if low < (short := round(middle, digits)) <= high), middle)
+
+
 def _points(confidence: NDArray[np.float64], is_right: NDArray[np.bool_]) -> Iterator[Point]:
-    """Every threshold that parts pictures, falling; each halfway to the next confidence, so that rounding is harmless.
-    """
+    """Every threshold that parts pictures, falling."""
     order = np.argsort(-confidence, kind="stable")
     levels, right = confidence[order], np.cumsum(is_right[order])
     last = np.append(np.flatnonzero(np.diff(levels)), len(levels) - 1)
     for row in last:
         below = levels[row + 1] if row + 1 < len(levels) else None
-        threshold = 0.0 if below is None else round(float(levels[row] + below) / 2, _DIGITS + 1)
+        threshold = 0.0 if below is None else _between(float(below), float(levels[row]))
         count = int(row) + 1
         yield Point(threshold, count, round(count / len(levels), _DIGITS), share(int(right[row]), count))

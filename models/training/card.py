@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from models.training.material import KEPT
 
 if TYPE_CHECKING:
-    from models.training.material import Material
     from models.training.loop import Epoch
+    from models.training.material import Material
     from models.training.order import Order
     from models.training.train import Trained
 
@@ -33,8 +33,9 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
         "title": f"{order.name}: {choice.architecture}, trained on {last(data.source)}",
         "accuracy": measured["test"]["accuracy"],
         "measured": measured,
-        "data": {"source": last(data.source), "test": KEPT if order.test is None else last(order.test), "sha256": data.digest,
-                 "pictures": len(data), "trained_on": len(material.train), "classes": data.counts()},
+        "data": {"source": last(data.source), "test": KEPT if order.test is None else last(order.test),
+                 "sha256": data.digest, "pictures": len(data), "trained_on": len(material.train),
+                 "classes": data.counts()},
         "problems": _problems(material),
         "architecture": choice.architecture,
         "why": choice.why,

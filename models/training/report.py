@@ -41,5 +41,6 @@ def evaluation(order: Order, material: Material, trained: Trained, spec: ModelSp
     subject = Subject(model=f"{spec.name}@{spec.version}", source=last(material.judge.source), part=part,
                       engine=f"keras-{keras.backend.backend()}")
     judging = material.judging
-    return evaluate(trained.test, judging.classes, spec.labels, spec.temperature, subject=subject, pixels=judging.pixels,
-                    names=[material.judge.names[row] for row in material.test])
+    names = [material.judge.names[row] for row in material.test]
+    return evaluate(trained.test, judging.classes, spec.labels, spec.temperature, subject=subject, names=names,
+                    pixels=judging.pixels)

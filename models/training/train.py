@@ -138,7 +138,7 @@ def write(order: Order, material: Material, trained: Trained) -> ModelVersion:
 
 
 def measure(probabilities: NDArray[np.float32], classes: NDArray[np.int64], temperature: float) -> dict[str, Any]:
-    """What the card says of a part: counts, accuracy with its interval, log-loss and calibration before and after the temperature."""
+    """What the card says of a part: counts, accuracy and its interval, log-loss, calibration before and after."""
     calibrated = calibrate(probabilities, temperature)
     right = int((probabilities.argmax(axis=1) == classes).sum())
     low, high = wilson(right, len(classes))
