@@ -74,7 +74,7 @@ def _cells(found: Evaluation, full: NDArray[np.int64], left: float, top: float, 
         share = count / totals[truth] if totals[truth] else 0.0
         style = "empty" if not count else "right" if truth == answer else "wrong"
         said = f"{found.labels[truth]} → {found.labels[answer]}: {count:,} ({share:.1%})"
-        depth = f' fill-opacity="{0.08 + 0.92 * share**_LIFT:.3f}"' if count else ""
+        depth = f' fill-opacity="{0.14 + 0.86 * share**_LIFT:.3f}"' if count else ""
         parts.append(f'<rect class="cell {style}" x="{x:.1f}" y="{y:.1f}" width="{cell - 1:.1f}"'
                      f' height="{cell - 1:.1f}"{depth}><title>{escape(said)}</title></rect>')
         if count and len(full) <= _NUMBERED:
