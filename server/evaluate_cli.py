@@ -60,9 +60,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     out = arguments.out or (None if arguments.json else Path(f"{spec.name}-{spec.version}-evaluation"))
     if out is not None:
         write(out, found, spec.about)
-    print(json.dumps(_plain(found), ensure_ascii=False) if arguments.json else "\n".join(_lines(found, asked)))
-    if out is not None and not arguments.json:
-        print(f"{out / PAGE_FILE} shows all of it; tables for Tableau are beside it")
+    lines = [json.dumps(_plain(found), ensure_ascii=False)] if arguments.json else _lines(found, asked, out)
+    print("\n".join(lines).encode("utf-8", "backslashreplace").decode())  # a file's name may be no Unicode
 
 
 def _tell(done: int, count: int) -> None:
@@ -78,18 +77,18 @@ def _plain(found: Evaluation) -> dict[str, Any]:
     return content
 
 
-def _lines(found: Evaluation, asked: Judges) -> list[str]:
+def _lines(found: Evaluation, asked: Judges, out: Path | None) -> list[str]:
     """The figures that matter most."""
     accuracy, after = found.accuracy, found.after
-    lines = [
+    return [
         f"{found.subject.model} on {found.subject.source}, {found.subject.part}, run by {found.subject.engine}",
         f"accuracy {accuracy.value:.2%}, 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}",
         f"wrong: {found.wrong:,} of {found.pictures:,} pictures",
         f"expected calibration error {after.calibration_error:.4f}, {found.before.calibration_error:.4f} uncalibrated",
         f"log-loss {after.log_loss:.4f}, Brier score {after.brier:.4f}",
         *_weakest(found), *_thresholds(found), *_problems(asked),
+        *([] if out is None else [f"{out / PAGE_FILE} shows all of it; tables for Tableau are beside it"]),
     ]
-    return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
 
 
 def _weakest(found: Evaluation) -> list[str]:

@@ -22,7 +22,7 @@ from models.evaluation.trust import Bin
 DATA_FILE, PAGE_FILE = "evaluation.json", "evaluation.html"
 
 Row = Sequence[object]
-Table = tuple[Row, Callable[[Evaluation], Iterable[Row]]]
+Table = tuple[tuple[str, ...], Callable[[Evaluation], Iterable[Row]]]
 
 
 def _confusion(found: Evaluation) -> Iterable[Row]:

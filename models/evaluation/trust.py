@@ -61,7 +61,7 @@ def scores(probabilities: NDArray[np.floating], classes: NDArray[np.integer]) ->
     """All three of (N, C) and (N,)."""
     exact = probabilities.astype(np.float64)
     of_truth = exact[np.arange(len(classes)), classes]
-    brier = (exact**2).sum(axis=1) - 2 * of_truth + 1
+    brier = np.einsum("ij,ij->i", exact, exact) - 2 * of_truth + 1  # no copy: 50,000 x 1,000 are 400 MB
     values = (negative_log_likelihood(exact, classes), float(brier.mean()),
               expected_calibration_error(probabilities, classes))
     return Scores(*(round(value, _DIGITS) for value in values))

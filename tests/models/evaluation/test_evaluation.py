@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import subprocess
 import sys
@@ -9,12 +11,13 @@ import sys
 import numpy as np
 import pytest
 from measured import LABELS, SUBJECT, certain, drawn, measured, softmax
+from PIL import Image
 from sklearn import metrics
 
 from models.calibration import calibrate, expected_calibration_error
 from models.errors import DataError
 from models.evaluation.evaluation import Evaluation, evaluate
-from models.evaluation.mistakes import MOST, SHOWN
+from models.evaluation.mistakes import MOST, SHOWN, thumbnail
 from models.evaluation.per_class import matrix, share
 
 
@@ -161,6 +164,19 @@ def test_mistakes_are_bounded() -> None:
                      pixels=np.zeros((count, 8, 8, 3), np.uint8))
     assert (len(found.mistakes), found.wrong) == (MOST, count)
     assert [bool(one.thumbnail) for one in found.mistakes[:SHOWN + 1]] == [True] * SHOWN + [False]
+
+
+@pytest.mark.parametrize(("shape", "kind", "side"), [
+    ((28, 28, 1), "PNG", 28), ((64, 64, 3), "PNG", 64), ((96, 96, 3), "JPEG", 96), ((224, 224, 1), "JPEG", 128),
+])
+def test_thumbnails_are_small_and_true(shape: tuple[int, int, int], kind: str, side: int) -> None:
+    """Small pictures pixel by pixel, large ones as JPEG of 128 pixels at most."""
+    pixels = np.full(shape, 100, np.uint8)
+    head, _, data = thumbnail(pixels).partition(",")
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        assert (head, image.format, image.size) == (f"data:image/{kind.lower()};base64", kind, (side, side))
+        assert abs(int(np.asarray(image).min()) - 100) <= 2
+    assert len(data) < 8000
 
 
 @pytest.mark.parametrize(("rows", "classes", "expected"), [

@@ -68,8 +68,9 @@ def test_the_source_of_the_training_is_judged_by_what_was_kept(tmp_path: Path) -
     asked = judges(_version(**about), folder)
     assert asked.names == tuple(data.names[row] for row in deal(data, seed=4).test)
     assert 0 < len(asked.names) < 24
-    for other in ({"data": {"sha256": "0", "test": KEPT}}, {"data": {"sha256": data.digest, "test": "another"}},
-                  {"recipe": {}}, {"data": "digits"}):
+    others: list[dict[str, Any]] = [{"data": {"sha256": "0", "test": KEPT}}, {"recipe": {}}, {"data": "digits"},
+                                    {"data": {"sha256": data.digest, "test": "another"}}]
+    for other in others:
         assert len(judges(_version(**{**about, **other}), folder).names) == 24
 
 
