@@ -1,7 +1,7 @@
 """`run.py models`: list, show, add, import, promote, roll back and remove model versions.
 
-`server.models_cli` adds `compare`, which needs the server's engines. Status 0 when done, 1 when it cannot be done, 2
-when the arguments make no sense; always one sentence, never a traceback. Only `add` and `import` load TensorFlow.
+`server.models_cli` adds `compare` and `evaluate`, which need the server's engines. Status 0 when done, 1 when it cannot be
+done, 2 when the arguments make no sense; always one sentence, never a traceback. Only `add` and `import` load TensorFlow.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _show(arguments: argparse.Namespace) -> None:
         "input": f"{spec.input_size}x{spec.input_size}x{spec.channels}, {spec.decode}, {spec.resize}",
         "outputs": ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in spec.outputs.items()),
         "temperature": f"{spec.temperature:g}",
-        **spec.about,
+        **{key: value for key, value in spec.about.items() if key != "history"},
     }
     for key, value in lines.items():
         print(f"{key}: {value}")

@@ -28,7 +28,8 @@ ONNX_FILE = "model.onnx"
 OUTPUT_NAMES = ("probabilities", "embedding", "map")
 
 
-def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *, root: Path) -> ModelVersion:
+def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *, root: Path,
+                   extra: Mapping[str, bytes] | None = None) -> ModelVersion:
     """Write `<root>/<name>/<version>/` with the network, its export, golden pictures and `model.json`.
 
     Args:
@@ -37,6 +38,7 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
         spec: what `model.json` says, except `outputs`, `files` and what becomes of the export: these are filled in.
         pictures: 8 to 16 golden pictures, file name -> PNG bytes.
         root: the folder of all models; a version that is there already is never overwritten.
+        extra: further files that belong to the version, name -> bytes; listed with their hashes like the others.
 
     Raises:
         ModelError: the version exists, the model's outputs have other names, or the golden set is unusable.
@@ -52,6 +54,7 @@ def export_version(model: Any, spec: ModelSpec, pictures: Mapping[str, bytes], *
         model.save(arriving / KERAS_FILE)
         outcome = export_onnx(model, arriving / ONNX_FILE, golden)
         names += [ONNX_FILE] if (arriving / ONNX_FILE).exists() else []
+        names += _write_extra(arriving, extra or {})
         files = {name: file_digest(arriving / name) for name in names}
         about = {**spec.about, "onnx": outcome}
         write_spec(arriving / SPEC_FILE, replace(spec, outputs=shapes, files=files, about=about))
@@ -74,6 +77,14 @@ def keras_run(model: Any) -> Run:
         return {name: np.asarray(values, np.float32) for name, values in outputs.items()}
 
     return run
+
+
+def _write_extra(folder: Path, extra: Mapping[str, bytes]) -> list[str]:
+    """Write the files and return their names; a name that is taken would hide a file of the version."""
+    for name, data in extra.items():
+        with (folder / name).open("xb") as file:
+            file.write(data)
+    return list(extra)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""`run.py models` with everything: the verbs of `models.cli`, and `compare`, which runs versions as they are served."""
+"""`run.py models` with everything: the verbs of `models.cli`, and `compare` and `evaluate`, which run versions as they
+are served.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from models import cli
 from models.errors import ModelError
+from server.evaluate_cli import add_evaluate
 
 if TYPE_CHECKING:
     from server.compare import Comparison, Row, Said
@@ -24,7 +27,7 @@ _HEAD = ("path", "truth", "label_a", "confidence_a", "label_b", "confidence_b", 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit status."""
-    return cli.main(argv, more=(_add_compare,))
+    return cli.main(argv, more=(_add_compare, add_evaluate))
 
 
 def _add_compare(verbs: cli.Verbs) -> None:

@@ -65,6 +65,7 @@ def _order(words: list[str]) -> Order:
         budget_s=seconds_of(arguments.budget), architecture=arguments.architecture, size=arguments.size,
         weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
         labels=arguments.labels, flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
+        report=arguments.report,
     )
 
 
@@ -102,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
     parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where pictures that a table names are looked for")
+    parser.add_argument("--report", type=_report, metavar="FILE", help="where the page about the test goes (default:"
+                        " evaluation.html in the version's folder)")
     parser.add_argument("--store", type=Path, default=ROOT / "models" / "store", metavar="DIR",
                         help="the folder of model versions (default: models/store)")
     parser.add_argument("--work", type=Path, default=ROOT / "state" / "training", metavar="DIR",
@@ -114,6 +117,14 @@ def _name(text: str) -> str:
     if fault:
         raise argparse.ArgumentTypeError(f"{text!r} {fault}")
     return text
+
+
+def _report(text: str) -> Path:
+    """A file that can be written at the end of hours."""
+    path = Path(text).absolute()
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that is there")
+    return path
 
 
 def _shown(words: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from models.adding import next_version
 from models.calibration import calibrate, expected_calibration_error, fit_temperature, negative_log_likelihood
 from models.errors import ModelError
 from models.export import export_version
+from models.interval import wilson
 from models.spec import ModelSpec
 from models.training.card import about
 from models.training.choice import Choice, builder, choose
@@ -27,6 +28,7 @@ from models.training.fine_tuning import FineTuning
 from models.training.loop import DivergedError, Epoch, Training, predict
 from models.training.material import Material, gather
 from models.training.order import Order
+from models.training.report import report
 from models.training.unfinished import Unfinished
 from models.version import ModelVersion
 
@@ -134,26 +136,32 @@ def finish(model: Any, choice: Choice, history: list[Epoch], material: Material,
     temperature = round(fit_temperature(validation, material.validating.classes), 5)
     test = predict(model, material.judging.pixels)
     measured = measure(test, material.judging.classes, temperature)
-    say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}, expected calibration error"
+    say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}"
+        f" ({measured['low']:.2%} to {measured['high']:.2%}), expected calibration error"
         f" {measured['calibration_error']:.4f} (before the temperature {measured['calibration_error_before']:.4f})")
     return Trained(model, choice, history, temperature, validation, test, time.monotonic() - started)
 
 
 def write(order: Order, material: Material, trained: Trained) -> ModelVersion:
-    """The version folder."""
+    """The version folder, with the evaluation of the test part."""
     data = material.data
     spec = ModelSpec(name=order.name, version=next_version(order.store / order.name), labels=data.labels,
                      input_size=data.size, channels=data.channels, resize=data.resize,
                      temperature=trained.temperature, outputs={}, files={}, about=about(order, material, trained))
-    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store)
+    extra = report(order, material, trained, spec)
+    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store, extra=extra)
 
 
 def measure(probabilities: NDArray[np.float32], classes: NDArray[np.int64], temperature: float) -> dict[str, Any]:
-    """What the card says of a part: counts, accuracy, log-loss and calibration before and after the temperature."""
+    """What the card says of a part: counts, accuracy and its interval, log-loss, calibration before and after."""
     calibrated = calibrate(probabilities, temperature)
+    right = int((probabilities.argmax(axis=1) == classes).sum())
+    low, high = wilson(right, len(classes))
     return {
         "pictures": len(classes),
-        "accuracy": round(float((probabilities.argmax(axis=1) == classes).mean()), 5),
+        "accuracy": round(right / len(classes), 5),
+        "low": round(low, 5),
+        "high": round(high, 5),
         "log_loss": round(negative_log_likelihood(calibrated, classes), 5),
         "calibration_error": round(expected_calibration_error(calibrated, classes), 5),
         "calibration_error_before": round(expected_calibration_error(probabilities, classes), 5),

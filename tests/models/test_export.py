@@ -110,6 +110,16 @@ def test_a_version_is_never_overwritten(model: Any, exported: ModelVersion) -> N
         export_version(model, make_spec("tiny"), toy_pictures(), root=exported.folder.parents[1])
 
 
+def test_further_files_belong_to_the_version(model: Any, tmp_path: Path) -> None:
+    """They are listed with their hashes; one that would replace a file of the version stops the export."""
+    version = export_version(model, make_spec("tiny"), toy_pictures(), root=tmp_path, extra={"evaluation.json": b"{}"})
+    assert version.path("evaluation.json") is not None
+    version.verify()
+    with pytest.raises(FileExistsError):
+        export_version(model, make_spec("tiny", "2"), toy_pictures(), root=tmp_path, extra={"model.keras": b""})
+    assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["1"]
+
+
 def test_a_failed_export_leaves_nothing_behind(model: Any, tmp_path: Path) -> None:
     """All or nothing: too few golden pictures, and the folder was never there."""
     with pytest.raises(GoldenMismatchError, match="expected 8 to 16"):

@@ -35,7 +35,7 @@ def _four(plain: tuple[float, float], residual: tuple[float, float]) -> list[Net
     ((0.2, 0.1), (0.09, 0.08), False, "Not seen in this run: the deeper plain network did not train worse"),
     ((0.1, 0.2), (0.09, 0.3), False, "Not seen in this run: shortcuts did not help the deeper one"),
 ])
-def test_the_claim_is_about_training_error(plain: tuple[float, float], residual: tuple[float, float], is_seen: bool,  # noqa: FBT001
+def test_the_claim_is_about_training_error(plain: tuple[float, float], residual: tuple[float, float], is_seen: bool,
                                            said: str) -> None:
     """The mean of the last five epochs decides; what was not seen is said to be so."""
     seen, sentence = finding(_four(plain, residual))

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.training.leaderboard import Row, as_text, wilson
+from models.training.leaderboard import Row, as_text
 from models.training.learning_curve import Point, fit
-
-
-def test_the_interval_is_wilsons() -> None:
-    """Against the figures of Newcombe 1998, table I (method 3): 81 of 263, and 0 of 20."""
-    assert wilson(81, 263)[0] == pytest.approx(0.2553, abs=1e-4)
-    assert wilson(81, 263)[1] == pytest.approx(0.3662, abs=1e-4)
-    assert wilson(0, 20)[1] == pytest.approx(0.1611, abs=1e-4)
 
 
 def test_the_table_has_a_line_a_row() -> None:
