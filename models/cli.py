@@ -1,7 +1,8 @@
 """`run.py models`: list, show, add, import, promote, roll back and remove model versions.
 
-`server.models_cli` adds `compare` and `evaluate`, which need the server's engines. Status 0 when done, 1 when it cannot be
-done, 2 when the arguments make no sense; always one sentence, never a traceback. Only `add` and `import` load TensorFlow.
+`server.models_cli` adds `compare` and `evaluate`, which need the server's engines. Status 0 when done, 1 when it cannot
+be done, 2 when the arguments make no sense; always one sentence, never a traceback. Only `add` and `import` load
+TensorFlow.
 """
 
 from __future__ import annotations
