@@ -113,7 +113,7 @@ def wheel_folder(argv: "list[str]") -> "tuple[str, list[str]]":
 
 def usage() -> str:
     """The verbs, one line each."""
-    lines = [f"  {verb:8}{what}" for verb, (_, _, what) in VERBS.items()]
+    lines = [f"  {verb:12}{what}" for verb, (_, _, what) in VERBS.items()]
     return "\n".join(["python run.py VERB [arguments]", "", *lines, "", "python run.py VERB --help says more."])
 
 
