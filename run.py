@@ -25,18 +25,22 @@ LOCK = VENV / "pixfield.lock"
 
 SERVE = "requirements-serve.txt"
 ALL = "requirements.txt"
+STORAGE = "requirements-storage.txt"
+GATHERED = {(): SERVE, ("--all",): ALL, ("--storage",): STORAGE}  # what `wheels DIR` takes behind the folder
 VERSIONS = ((3, 13), (3, 12), (3, 11))
 VERBS = {  # verb: (module, requirements, what it does)
     "demo": ("server.demo", SERVE, "TabPy, server, functions, sample images and a table of answers"),
     "serve": ("server.supervisor", SERVE, "the server and TabPy, until Ctrl-C"),
     "deploy": ("tabpy_functions.deploy", SERVE, "the functions, onto a TabPy that is already there"),
     "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
-    "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check"),
+    "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check; rotate-image-key"),
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
-    "models": ("models.cli", SERVE, "list, show, add or remove models"),
+    "experiment": ("models.experiments.cli", ALL, "repeat an experiment of the talk: plain against residual networks"),
+    "models": ("server.models_cli", SERVE, "list, add, import, evaluate, compare, promote, ... models"),
     "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
+    "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),
     "wheels": ("", ALL, "gather in a folder what an installation without network needs"),
 }
 WHEELS = "PIXFIELD_WHEELS"  # the folder to install from; or --wheels DIR before the verb
@@ -57,17 +61,13 @@ def main(argv: "list[str]") -> int:
     if verb in ("-h", "--help", "help"):
         print(usage())
         return 0
-    if verb not in VERBS:
-        close = difflib.get_close_matches(verb, VERBS, 1)
-        hint = f"did you mean {close[0]}?" if close else "there are " + ", ".join(VERBS) + "."
-        print(f"There is no verb {verb}: {hint}", file=sys.stderr)
-        return 2
-    if verb == "wheels" and (not arguments or arguments[0].startswith("-") or arguments[1:] not in ([], ["--all"])):
-        print("wheels needs a folder: python run.py wheels DIR [--all]", file=sys.stderr)
+    refused = refusal(verb, arguments)
+    if refused:
+        print(refused, file=sys.stderr)
         return 2
     try:
         if verb == "wheels":
-            gather(Path.cwd() / arguments[0], ALL if "--all" in arguments else SERVE)
+            gather(Path.cwd() / arguments[0], GATHERED[tuple(arguments[1:])])
             return 0
         install(requirements_of(verb, arguments), wheels)
     except Stop as exc:
@@ -79,7 +79,23 @@ def main(argv: "list[str]") -> int:
     except KeyboardInterrupt:
         print("Stopped; the next start installs afresh.", file=sys.stderr)
         return 130
+    if verb == "storage":
+        print("Installed: python run.py serve --allow-url s3://BUCKET/FOLDER (or az:, gs:)")
+        return 0
     return hand_over(verb, arguments)
+
+
+def refusal(verb: str, arguments: "list[str]") -> str:
+    """Why this cannot be run, in one sentence; nothing where it can, as far as this file knows the arguments."""
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean {close[0]}?" if close else "there are " + ", ".join(VERBS) + "."
+        return f"There is no verb {verb}: {hint}"
+    if verb == "wheels" and (not arguments or arguments[0].startswith("-") or tuple(arguments[1:]) not in GATHERED):
+        return "wheels needs a folder: python run.py wheels DIR [--all | --storage]"
+    if verb == "storage" and arguments:
+        return "storage takes no arguments, it installs: python run.py storage"
+    return ""
 
 
 def wheel_folder(argv: "list[str]") -> "tuple[str, list[str]]":
@@ -97,14 +113,14 @@ def wheel_folder(argv: "list[str]") -> "tuple[str, list[str]]":
 
 def usage() -> str:
     """The verbs, one line each."""
-    lines = [f"  {verb:8}{what}" for verb, (_, _, what) in VERBS.items()]
+    lines = [f"  {verb:12}{what}" for verb, (_, _, what) in VERBS.items()]
     return "\n".join(["python run.py VERB [arguments]", "", *lines, "", "python run.py VERB --help says more."])
 
 
 def requirements_of(verb: str, arguments: "list[str]") -> str:
     """The requirements file a verb needs; Keras comes in where models are made or measured."""
     words = [word for word in arguments if not word.startswith("-")]
-    return ALL if verb == "models" and words[:1] in (["add"], ["reference"]) else VERBS[verb][1]
+    return ALL if verb == "models" and words[:1] in (["add"], ["import"], ["reference"]) else VERBS[verb][1]
 
 
 def gather(folder: Path, requirements: str) -> None:
@@ -146,8 +162,7 @@ def install(requirements: str, wheels: str = "") -> None:
         except Stop:  # refused before it changed anything, mostly because there is no network
             write_marker(known)
             raise
-        both = (SERVE, ALL) if requirements == ALL else (SERVE,)
-        write_marker({**known, **{name: digest(name) for name in both}})
+        write_marker({**known, **{name: digest(name) for name in (SERVE, requirements)}})
 
 
 def is_installed(requirements: str) -> bool:

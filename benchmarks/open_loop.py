@@ -103,7 +103,8 @@ class _Generator:
         await asyncio.sleep(planned - time.monotonic())
         self._late_s = max(self._late_s, time.monotonic() - planned)
         try:
-            status, retry_after, data = await asyncio.wait_for(self._ask(str(path)), _GIVE_UP_S)
+            async with asyncio.timeout(_GIVE_UP_S):
+                status, retry_after, data = await self._ask(str(path))
         except (OSError, EOFError, TimeoutError) as exc:
             return Answer(NO_ANSWER, time.monotonic() - planned, "", repr(exc))
         seconds = time.monotonic() - planned

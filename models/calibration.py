@@ -62,8 +62,18 @@ def expected_calibration_error(
     probabilities: NDArray[np.floating], classes: NDArray[np.integer], bins: int = 15
 ) -> float:
     """Mean distance 0..1 between confidence and accuracy over equal-width confidence bins (Guo et al. 2017, eq. 3)."""
+    _, confidence, right = binned(probabilities, classes, bins)
+    return float(np.abs(confidence - right).sum() / len(classes))
+
+
+def binned(
+    probabilities: NDArray[np.floating], classes: NDArray[np.integer], bins: int = 15
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """By equal-width bin of confidence: pictures, the sum of their confidences, and how many of them are right."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     is_right = (probabilities.argmax(axis=1) == classes).astype(np.float64)
     places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gaps = np.abs(np.bincount(places, confidence - is_right, minlength=bins))
-    return float(gaps.sum() / len(classes))
+    counts = np.bincount(places, minlength=bins).astype(np.int64)
+    sums: list[NDArray[np.float64]] = [np.bincount(places, values, minlength=bins).astype(np.float64)
+                                       for values in (confidence, is_right)]
+    return counts, sums[0], sums[1]

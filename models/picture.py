@@ -40,7 +40,10 @@ class PictureError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A prepared picture: `pixels` uint8 (size, size, channels) in 0..255, RGB or grey; `note` is a remark or None."""
+    """A prepared picture: `pixels` uint8 (size, size, channels) in 0..255, RGB or grey; `note` is a remark or None.
+
+    A thumbnail has its own height and width instead of size.
+    """
 
     pixels: NDArray[np.uint8]
     note: str | None = None
@@ -82,26 +85,50 @@ def squash(image: Image.Image, size: int) -> Image.Image:
 
 def crop(image: Image.Image, size: int) -> Image.Image:
     """The central square of 0.875 of the shorter side to size x size with one antialiased resize."""
+    return _centre(image, size, _CROP_FRACTION)
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """The largest central square to size x size with one antialiased resize: what Teachable Machine looks at."""
+    return _centre(image, size, 1.0)
+
+
+def _centre(image: Image.Image, size: int, fraction: float) -> Image.Image:
     width, height = image.size
-    side = min(width, height) * _CROP_FRACTION
+    side = min(width, height) * fraction
     left, top = (width - side) / 2, (height - side) / 2
     return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
 
 
-RESIZE_POLICIES: dict[str, Fit] = {"squash-bilinear-v1": squash, "crop-bilinear-v1": crop}
+RESIZE_POLICIES: dict[str, Fit] = {
+    "squash-bilinear-v1": squash, "crop-bilinear-v1": crop, "square-bilinear-v1": square,
+}
 """Resize policy name -> what it does. A change of behaviour is a new name."""
+
+
+def contain(image: Image.Image, size: int) -> Image.Image:
+    """The whole picture with its longer side at `size` or as it is where that is less; the aspect ratio is kept."""
+    longer = max(image.size)
+    if longer <= size:
+        return image
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+THUMBNAIL = "contain-bicubic-v1"
+"""How a picture is made small to be looked at; no model's policy, since its result is not square."""
 
 
 def read_picture(
     data: bytes, *, size: int, channels: int, resize: str, limits: PictureLimits | None = None
 ) -> Picture:
-    """Decode `data` into the model's input pixels.
+    """Decode `data` into the model's input pixels, or into a thumbnail's.
 
     Args:
         data: the bytes of an image file.
-        size: side of the square result in pixels.
+        size: side of the square result in pixels; a thumbnail's longer side at most.
         channels: 3 for RGB, 1 for grey.
-        resize: a name in `RESIZE_POLICIES`.
+        resize: a name in `RESIZE_POLICIES`, or THUMBNAIL.
         limits: what a header may claim; the defaults without it.
 
     Raises:
@@ -109,19 +136,14 @@ def read_picture(
     """
     if not data:
         raise PictureError("the file is empty")
-    mode, fit = "L" if channels == 1 else "RGB", RESIZE_POLICIES[resize]
+    mode, fit = "L" if channels == 1 else "RGB", contain if resize == THUMBNAIL else RESIZE_POLICIES[resize]
     limits = limits or PictureLimits()
     try:
         with Image.open(io.BytesIO(data), formats=open_formats()) as image:
             _check_size(image, limits)
             note = _note(image)
-            _draft(image, size)
-            image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
-            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-            flat = _without_alpha(_eight_bit(image), mode)
-            upright = flat if turn is None else flat.transpose(turn)
-            fitted = fit(upright, size)
-            pixels = np.asarray(fitted, np.uint8).reshape(size, size, channels)
+            fitted = fit(_upright(image, mode, size), size)
+            pixels = np.asarray(fitted, np.uint8).reshape(fitted.height, fitted.width, channels)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -163,6 +185,15 @@ def _note(image: Image.Image) -> str | None:
     if image.mode in ("I", "F"):
         return "wide range of values scaled to 0..255"
     return None
+
+
+def _upright(image: Image.Image, mode: str, size: int) -> Image.Image:
+    """The decoded picture in `mode`, turned as its EXIF says; a JPEG at no less than twice `size`."""
+    _draft(image, size)
+    image.load()  # before the orientation is asked for: the TIFF reader turns by itself and then forgets it
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    flat = _without_alpha(_eight_bit(image), mode)
+    return flat if turn is None else flat.transpose(turn)
 
 
 def _draft(image: Image.Image, size: int) -> None:

@@ -6,12 +6,13 @@ Folders `<root>/<name>/<version>/` enter; a reference such as "digits", "digits@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.aliases import ALIAS_FILE, Aliases
 from models.errors import DamagedModelError, ModelError, UnknownModelError
 from models.names import name_fault, normal, version_key
 from models.version import ModelVersion, open_version
@@ -21,18 +22,17 @@ __all__ = ["CHAMPION", "DamagedModelError", "ModelError", "ModelVersion", "Regis
 CHAMPION = "champion"
 """The alias that a bare name means."""
 
-ALIAS_FILE = "aliases.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The versions under `roots`; where two roots hold the same name and version, the first root's counts."""
 
     roots: Sequence[Path]
+    open_version: Callable[[Path], ModelVersion] = open_version
 
     def names(self) -> list[str]:
         """Names with at least one usable version, sorted."""
-        return sorted(name for name in self._all_names() if self.versions(name))
+        return sorted(name for name in self.all_names() if self.versions(name))
 
     def versions(self, name: str) -> list[str]:
         """Usable versions of a model, the highest last: "2" before "10"."""
@@ -40,11 +40,12 @@ class Registry:
 
     def usable(self, name: str) -> list[ModelVersion]:
         """The usable versions themselves, in the same order."""
-        return [outcome for outcome in self._outcomes(name) if isinstance(outcome, ModelVersion)]
+        return [outcome for _, outcome in self._outcomes(name) if isinstance(outcome, ModelVersion)]
 
     def problems(self) -> list[str]:
         """Why each unusable folder is not listed."""
-        return [outcome for name in self._all_names() for outcome in self._outcomes(name) if isinstance(outcome, str)]
+        return [outcome for name in self.all_names() for _, outcome in self._outcomes(name)
+                if isinstance(outcome, str)]
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version, as `<root>/<name>/aliases.json` says; empty without the file.
@@ -54,8 +55,23 @@ class Registry:
         """
         for folder in self._folders_of(name):
             if (folder / ALIAS_FILE).is_file():
-                return _read_aliases(folder / ALIAS_FILE)
+                return Aliases(folder).read()
         return {}
+
+    def folder(self, name: str) -> Path:
+        """The folder of a model, where its aliases are; raises UnknownModelError without one."""
+        folders = self._folders_of(normal(name))
+        if not folders:
+            raise UnknownModelError(f"There is no model {name!r}. {self._listing()}")
+        return next((folder for folder in folders if (folder / ALIAS_FILE).is_file()), folders[0])
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether there is a folder of that version, usable or not."""
+        return any(normal(folder.name) == normal(version) for folder in self._version_folders(normal(name)))
+
+    def outcomes(self, name: str) -> dict[str, ModelVersion | str]:
+        """Version -> itself, or why it is unusable; the highest last."""
+        return {normal(folder.name): outcome for folder, outcome in self._outcomes(name)}
 
     def resolve(self, reference: str | None, default: str | None = None) -> ModelVersion:
         """The version that `reference` means, else `default`, else the only model there is.
@@ -85,20 +101,20 @@ class Registry:
             UnknownModelError: there is no such folder.
             ModelError: an alias points at it, or the folder is in use.
         """
-        pointing = sorted(alias for alias, target in self.aliases(name).items() if target == version)
-        if pointing:
-            raise ModelError(f"{name}@{version} is what {pointing[0]} means; change {name}/{ALIAS_FILE} first.")
         folder = next((f for f in self._version_folders(name) if normal(f.name) == normal(version)), None)
         if folder is None:
             raise UnknownModelError(f"There is no {name}@{version}. {self._listing()}")
-        parted = folder.with_name(f".removed-{folder.name}")  # a dotted name is never listed, even half deleted
-        try:
-            folder.rename(parted)
-            shutil.rmtree(parted)
-            if not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
-        except OSError as exc:
-            raise ModelError(f"{folder} cannot be removed ({exc.strerror}); stop what uses it.") from exc
+        aliases = Aliases(folder.parent)
+        with aliases.writing():
+            pointing = sorted(alias for alias, target in self.aliases(name).items() if target == normal(version))
+            if pointing:
+                raise ModelError(f"{name}@{version} is what {pointing[0]} means; promote another version, or take the"
+                                 f" alias away with `run.py models unalias {name}@{pointing[0]}`.")
+            _delete(folder)
+        if not _subfolders(folder.parent):
+            aliases.forget()
+        with contextlib.suppress(OSError):  # the name's folder stays where something else is in it
+            folder.parent.rmdir()
         return folder
 
     def _choose(self, name: str, what: str, usable: list[ModelVersion]) -> ModelVersion:
@@ -112,7 +128,7 @@ class Registry:
         if target is not None and target in by_version:
             return by_version[target]
         wanted = f"{name}@{target or what}"
-        faults = (text for text in self._outcomes(name) if isinstance(text, str))
+        faults = (text for _, text in self._outcomes(name) if isinstance(text, str))
         reason = next((text for text in faults if text.startswith(f"{wanted}:")), f"There is no {wanted}.")
         known = ", ".join([*by_version, *sorted(aliases)])
         raise UnknownModelError(f"{reason} {name} has: {known}.")
@@ -132,9 +148,10 @@ class Registry:
         return f"No usable model in {', '.join(map(str, self.roots))}; `run.py models add` makes one."
 
     def _reason_against(self, name: str) -> str:
-        return next((text for text in self._outcomes(name) if isinstance(text, str)), f"There is no model {name!r}.")
+        return next((text for _, text in self._outcomes(name) if isinstance(text, str)), f"There is no model {name!r}.")
 
-    def _all_names(self) -> list[str]:
+    def all_names(self) -> list[str]:
+        """Names with at least one folder, usable or not, sorted."""
         found = {normal(folder.name) for root in self.roots for folder in _subfolders(root)}
         return sorted(found)
 
@@ -148,13 +165,12 @@ class Registry:
                 first.setdefault(normal(folder.name), folder)
         return sorted(first.values(), key=lambda folder: version_key(normal(folder.name)))
 
-    def _outcomes(self, name: str) -> Iterator[ModelVersion | str]:
+    def _outcomes(self, name: str) -> Iterator[tuple[Path, ModelVersion | str]]:
         for folder in self._version_folders(name):
             try:
-                yield open_version(folder)
+                yield folder, self.open_version(folder)
             except ModelError as exc:
-                yield str(exc)
-
+                yield folder, str(exc)
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -165,16 +181,10 @@ def _subfolders(folder: Path) -> list[Path]:
         return []
 
 
-def _read_aliases(path: Path) -> dict[str, str]:
-    where = f"{path.parent.name}/{ALIAS_FILE}"
+def _delete(folder: Path) -> None:
+    parted = folder.with_name(f".removed-{folder.name}")  # a dotted name is never listed, even half deleted
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as exc:
-        raise ModelError(f"{where}: is not JSON in UTF-8 ({exc}).") from exc
-    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise ModelError(f'{where}: expected an object of texts such as {{"champion": "1"}}.')
-    for alias in content:
-        fault = name_fault(alias)
-        if fault:
-            raise ModelError(f"{where}: the alias {alias!r} {fault}.")
-    return {normal(alias): normal(target) for alias, target in content.items()}
+        folder.rename(parted)
+        shutil.rmtree(parted)
+    except OSError as exc:
+        raise ModelError(f"{folder} cannot be removed ({exc.strerror}); stop what uses it.") from exc

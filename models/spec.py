@@ -5,6 +5,7 @@ The bytes of a file enter, a checked value leaves. The SHA-256 of those bytes is
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -70,6 +71,7 @@ def read_spec(path: Path) -> ModelSpec:
     return parse_spec(data)
 
 
+@functools.lru_cache(maxsize=32)  # a server looks every second, and checking 1,000 labels takes milliseconds
 def parse_spec(data: bytes) -> ModelSpec:
     """The checked value in the bytes of a `model.json`; raises `SpecError`."""
     try:

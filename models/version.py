@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,8 @@ class ModelVersion:
 _REMEDY = "Copy the folder again from where it was made."
 
 
-def open_version(folder: Path) -> ModelVersion:
-    """The version in `folder`, with nothing but `model.json` read.
+def open_version(folder: Path, *, read: Callable[[Path], ModelSpec] = read_spec) -> ModelVersion:
+    """The version in `folder`, with nothing but `model.json` read, by `read`.
 
     Raises:
         ModelError: no usable `model.json`, another name or version than the folder's, or a listed file is missing.
@@ -63,7 +64,7 @@ def open_version(folder: Path) -> ModelVersion:
     if not (folder / SPEC_FILE).is_file():
         raise ModelError(f"{reference}: there is no {SPEC_FILE}: the folder is half copied or no model.")
     try:
-        spec = read_spec(folder / SPEC_FILE)
+        spec = read(folder / SPEC_FILE)
     except SpecError as exc:
         raise ModelError(f"{reference}: {exc}") from exc
     version = ModelVersion(folder, spec)

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from server import envelope, listening
-from server.routes import routes
+from server import envelope, listening, picture_page, routes
 from server.service import Service
 
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
 
-THREADS = 64
-PLACES = 48
-"""Requests that may wait for the model; the other threads stay free for health, metrics and models."""
+PLACES = 256
+"""Requests that may wait for a model: two seconds of single images at 128 a second, so that a burst of them is answered
+rather than refused. `admission` refuses earlier where the model is slow; a thread that waits costs no time, only its
+stack (some 30 KB)."""
+PICTURE_PLACES = 128
+"""Requests that may wait for a picture: a browser behind an HTTP/2 proxy asks for a hundred of a dashboard at once."""
+THREADS = PLACES + PICTURE_PLACES + 16
+"""The last ones stay free for health, metrics and models."""
 
 
 def create_app(service: Service) -> Flask:
@@ -24,9 +28,10 @@ def create_app(service: Service) -> Flask:
     app = Flask("pixfield", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_mb * 1_000_000
     app.extensions["pixfield"] = service
-    app.extensions["pixfield_places"] = threading.BoundedSemaphore(PLACES)
+    app.extensions[routes.PLACES] = threading.BoundedSemaphore(PLACES)
+    app.extensions[picture_page.PLACES] = threading.BoundedSemaphore(PICTURE_PLACES)
     app.url_map.merge_slashes = False  # //v1//models is no such page, not a redirect
-    app.register_blueprint(routes)
+    app.register_blueprint(routes.routes)
     envelope.wrap(app)
     return app
 
@@ -42,6 +47,6 @@ def create_http_server(app: Flask, service: Service, *, sockets: dict[int, Any] 
         "inbuf_overflow": 16_000_000,  # kept in memory up to here instead of a temporary file
         "asyncore_use_poll": True,  # select() fails above 1,024 descriptors
     }
-    server: BaseWSGIServer = listening.bound(app, service.doors, sockets=sockets, host=settings.host,
-                                             port=settings.port, **options)
+    server: BaseWSGIServer = listening.bound(app, service.doors, count=service.metrics.count_unread, sockets=sockets,
+                                             host=settings.host, port=settings.port, **options)
     return server

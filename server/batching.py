@@ -41,7 +41,8 @@ class Batcher:
         self._batch_size, self._capacity, self._has_upstream = batch_size, capacity, has_upstream
         self._max_wait_s = max_wait_ms / 1000
         self._waiting: deque[Prepared] = deque()
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._filled, self._emptied = threading.Condition(lock), threading.Condition(lock)
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -49,36 +50,44 @@ class Batcher:
 
     def put(self, prepared: Prepared) -> None:
         """Queue a picture; waits while the queue is full."""
-        with self._changed:
+        with self._filled:
             while len(self._waiting) >= self._capacity and not self._is_closed:
-                self._changed.wait()
+                self._emptied.wait()
             if not self._is_closed:
                 self._waiting.append(prepared)
-                self._changed.notify_all()
+                self._filled.notify()
 
     def take(self) -> list[Prepared]:
         """The next batch, 1 to `batch_size` pictures; an empty list when closed."""
-        with self._changed:
+        with self._filled:
             self._gather()
             while not self._waiting and not self._is_closed:  # another thread took what this one gathered
                 self._gather()
             batch = [self._waiting.popleft() for _ in range(min(self._batch_size, len(self._waiting)))]
-            self._changed.notify_all()
+            if self._waiting:  # one wake-up a picture went to this thread alone
+                self._filled.notify()
+            self._emptied.notify(len(batch))
         return batch
 
     def _gather(self) -> None:
         """Wait for a picture, then until the batch is full, nothing more is on its way, or the time is over."""
         while not self._waiting and not self._is_closed:
-            self._changed.wait()
+            self._filled.wait()
         until = time.monotonic() + self._max_wait_s
         while len(self._waiting) < self._batch_size and self._has_upstream() and not self._is_closed:
             left = until - time.monotonic()
-            if left <= 0 or not self._changed.wait(left):
+            if left <= 0 or not self._filled.wait(left):
                 break
 
     def close(self) -> None:
         """Wake everybody; what waits is dropped."""
-        with self._changed:
+        with self._filled:
             self._is_closed = True
+            self._has_upstream = _never  # else a model would hold on to itself, and its memory stay until a collection
             self._waiting.clear()
-            self._changed.notify_all()
+            self._filled.notify_all()
+            self._emptied.notify_all()
+
+
+def _never() -> bool:
+    return False

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from server.column import Column
+from server.errors import BusyError
 from server.in_flight import Result, Ticket
 from server.ranking import Rankings
 from server.served_model import ServedModel
-from server.sources import Column
 
 PENDING = "pending"
 OK = "ok"
@@ -28,7 +29,7 @@ class Outcome:
 
     Row i has the answer `rankings[rows[i]]`, or none where `rows[i]` is -1; then `errors[i]` says why, or it is
     pending. `digests[i]` names the content where it is known; `notes` are remarks by digest; `computed` are the rows
-    that needed the model in this request; `is_left_out` when the queue was too full for any row that needs it.
+    that needed the model in this request; `busy` says why none of the rows that need it was taken, where that is so.
     """
 
     rows: NDArray[np.int64]
@@ -37,7 +38,7 @@ class Outcome:
     errors: dict[int, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     computed: frozenset[int] = frozenset()
-    is_left_out: bool = False
+    busy: BusyError | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,7 +57,7 @@ def classify(texts: Sequence[str | None], model: ServedModel, *, until: float) -
     if wanted:
         files = column.to_read | model.sources.files([text for text in wanted if text not in column.to_read])
         tickets = [Ticket(text, found=files.get(text)) for text in wanted]
-        results, outcome.is_left_out = model.compute(tickets, until=until)
+        results, outcome.busy = model.compute(tickets, until=until)
         _write(outcome, results, wanted, model.answers.kept)
     return outcome
 
@@ -67,7 +68,7 @@ def classify_files(files: Sequence[bytes], model: ServedModel, *, until: float) 
     upload = secrets.token_hex(8)
     wanted = {f"\0upload {upload} {row}": [row] for row in range(len(files))}  # no path has a NUL
     tickets = [Ticket(key, data=data) for key, data in zip(wanted, files, strict=True)]
-    results, outcome.is_left_out = model.compute(tickets, until=until)
+    results, outcome.busy = model.compute(tickets, until=until)
     _write(outcome, results, wanted, model.answers.kept)
     return outcome
 

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from models.picture import Picture, PictureError, PictureLimits, read_picture
+from models.picture import Picture, PictureError, PictureLimits
 from models.spec import ModelSpec
 from server.answers import Answers
 from server.batching import Batcher, Prepared
@@ -23,8 +23,7 @@ from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
 from server.metrics import Metrics
 from server.ordinary import is_ordinary
-from server.path_error import ExchangedError, PathError
-from server.paths import read_file
+from server.path_error import PathError
 from server.quarantine import START_S, Order, Quarantine, too_slow
 from server.sources import Sources
 
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25
 MAX_GIVEN_UP = 32  # threads that hang: each holds a picture and a stack; beyond it they are waited for
-_GRACE_S = 1.0  # the quarantine keeps its own time and says more
+GRACE_S = 1.0  # the quarantine keeps its own time and says more
 _READING, _DECODING = "reading", "decoding"
 
 
@@ -141,10 +140,10 @@ class Decoders:
                 self._in_flight.finish(ticket, Result(error="this picture could not be prepared: see the server's log"))
             finally:
                 worker.end()
+                if not worker.is_given_up:  # else its watcher has counted it out
+                    self.busy -= 1  # before `put`: the batcher must not wait for what is not coming
                 if prepared is not None:
                     self._batcher.put(prepared)
-                if not worker.is_given_up:  # else its watcher has counted it out
-                    self.busy -= 1
 
     def _watch(self) -> None:
         """End the tickets whose time is over, and replace their threads."""
@@ -198,17 +197,9 @@ class Decoders:
         """The bytes; None for a URL that has not changed and whose content has an answer."""
         if ticket.data is not None:
             return ticket.data
-        if ticket.found is None:  # forgotten since the request looked it up
-            ticket.found = self._sources.find(ticket.key)
-        if isinstance(ticket.found, FoundUrl):
-            is_known = ticket.found.digest and self._known(ticket.found.digest) is not None
-            fetched = self._sources.fetch(ticket.found if is_known else FoundUrl(ticket.found.url))
-            ticket.found = fetched.found
-            return fetched.data
-        try:
-            data, ticket.found = read_file(ticket.found, max_bytes=self._limits.max_bytes)
-        except ExchangedError:  # replaced since it was found, which may be a window ago
-            data, ticket.found = read_file(self._sources.find(ticket.key), max_bytes=self._limits.max_bytes)
+        found = ticket.found
+        is_known = isinstance(found, FoundUrl) and bool(found.digest) and self._known(found.digest) is not None
+        data, ticket.found = self._sources.read(ticket.key, found, is_known=is_known)
         return data
 
     def _known(self, digest: str) -> Result | None:
@@ -231,10 +222,8 @@ class Decoders:
 
     def _picture(self, data: bytes, worker: _Worker) -> Picture:
         """The pixels of `data`: decoded here where its header bounds the work, else in quarantine."""
-        spec = self._spec
-        if not is_ordinary(data) and data:
-            worker.go_on(_DECODING, START_S + self._limits.max_s + _GRACE_S)
+        if data and not is_ordinary(data):
+            worker.go_on(_DECODING, START_S + self._limits.max_s + GRACE_S)
             return self._quarantine.read(data, self._order)
         worker.go_on(_DECODING, self._limits.max_s)
-        return read_picture(data, size=spec.input_size, channels=spec.channels, resize=spec.resize,
-                            limits=self._limits.picture)
+        return self._order.read(data)

@@ -24,17 +24,19 @@ from server.errors import (
     RequestError,
     SettingsError,
     UnauthorisedError,
+    UnknownError,
 )
+from server.key_file import signature_of_file
+from server.picture_address import AddressKey, PictureAddress
 from server.settings import Settings, is_loopback
 
 log = logging.getLogger(__name__)
 
 OPEN = frozenset({"/healthz"})
-"""Pages without a token."""
+"""Pages without a token; signed addresses of pictures are the others."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
-_Signature = tuple[int, int, int, int]
 
 
 class Tokens:
@@ -49,7 +51,7 @@ class Tokens:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._seen = _signature(path)
+        self._seen = signature_of_file(path)
         self._tokens = tuple(token.encode() for token in read_tokens(path))
 
     def __bool__(self) -> bool:
@@ -61,7 +63,7 @@ class Tokens:
 
     def _current(self) -> tuple[bytes, ...]:
         with self._lock:
-            signature = _signature(self._path)
+            signature = signature_of_file(self._path)
             if signature != self._seen:
                 self._seen = signature
                 self._read_again()
@@ -74,14 +76,6 @@ class Tokens:
             log.warning("the tokens of before go on holding: %s", exc)
         else:
             log.info("the token file was read again: %d tokens hold", len(self._tokens))
-
-
-def _signature(path: Path | None) -> _Signature | None:
-    try:
-        status = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def read_tokens(path: Path | None) -> tuple[str, ...]:
@@ -110,26 +104,37 @@ class Doors:
         hosts: the names under which callers may address it.
         machine: the machine's own name where other machines reach it, with or without a domain; else nothing.
         takes_any_address: whether an IP address is as good as a name; no name can be made to point at itself.
+        pictures: what judges signed addresses of pictures.
     """
 
     def __init__(self, tokens: Tokens, *, hosts: Iterable[str], machine: str = "",
-                 takes_any_address: bool = False) -> None:
-        self._tokens = tokens
+                 takes_any_address: bool = False, pictures: AddressKey | None = None) -> None:
+        self._tokens, self._pictures = tokens, pictures
         self._hosts = frozenset(host.lower() for host in hosts)
         self._machine = machine.lower()
         self._takes_any_address = takes_any_address
 
     @classmethod
-    def of(cls, settings: Settings) -> Doors:
+    def of(cls, settings: Settings, pictures: AddressKey | None = None) -> Doors:
         """The doors that the settings mean."""
         is_everywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        return cls(Tokens(settings.token_file), hosts=(*_LOOPBACK, settings.host, *settings.public_host),
-                   machine="" if is_loopback(settings.host) else socket.gethostname(), takes_any_address=is_everywhere)
+        return cls(Tokens(settings.token_file), hosts=(*_LOOPBACK, settings.host, *settings.public_hosts),
+                   machine="" if is_loopback(settings.host) else socket.gethostname(), takes_any_address=is_everywhere,
+                   pictures=pictures)
 
     def check(self, path: str, headers: Mapping[str, str]) -> None:
         """Raise what refuses a request for `path` with these headers, named as in WSGI (`HTTP_HOST`)."""
         self._check_host(headers)
         self._check_origin(headers)
+        address = PictureAddress.of(path)
+        is_signed = address is not None and bool(address.signature)
+        if address is not None and is_signed and self._pictures is not None and self._pictures.is_signed(address):
+            return
+        self._check_token(path, headers)
+        if is_signed:  # said of every wrong signature, whether the content is known or not
+            raise UnknownError("no_picture", "there is no such picture", "ask for the column of addresses again")
+
+    def _check_token(self, path: str, headers: Mapping[str, str]) -> None:
         if not self._tokens or path in OPEN:
             return
         scheme, _, given = headers.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -143,6 +148,10 @@ class Doors:
         except RequestError as exc:
             return exc
         return None
+
+    def keeps_body(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Whether a body may be of use: not of a request that is refused, nor where a token is not what opens."""
+        return path not in OPEN and PictureAddress.of(path) is None and self.refusal(path, headers) is None
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
         host = headers.get("HTTP_HOST")

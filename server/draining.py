@@ -14,11 +14,12 @@ _LAST_S = 3.0  # for writing answers whose rows are left pending
 def drain(service: Service, sockets: Mapping[int, Any], *, drain_s: float) -> bool:
     """Refuse new columns and wait until every request on waitress's `sockets` is answered; whether all were.
 
-    Requests that still wait for pictures after `drain_s` are answered then, with those rows pending.
+    Requests that still wait for files or pictures after `drain_s` are answered then, with those rows pending.
     """
     service.refuse_new()
     if _wait(lambda: not _busy(sockets), drain_s):
         return True
+    service.sources.stop_waiting()
     service.models.stop_waiting()
     service.stop_waiting_for_keys()
     return _wait(lambda: not _busy(sockets), _LAST_S)

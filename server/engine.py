@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 Outputs = dict[str, NDArray[np.float32]]
 
+_OUTPUTS = ("probabilities", "embedding")
+
 
 class Engine(Protocol):
     """Runs a model; `run` may be called from as many threads as `threads` says."""
@@ -63,22 +65,30 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors only: its warnings are for exporters
-        self.threads, self.max_batch = threads, max_batch
+        self.threads = threads
         self._spec = version.spec
         path = str(version.folder / "model.onnx")
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as exc:
             raise DamagedModelError(f"ONNX Runtime cannot load model.onnx ({exc})") from exc
-        self._input = self._session.get_inputs()[0].name
+        entry = self._session.get_inputs()[0]
+        self._input = entry.name
+        self._takes_one = entry.shape[0] == 1  # an imported file whose batch axis could not be freed
+        self.max_batch = 1 if self._takes_one else max_batch
 
     def run(self, pixels: NDArray[np.uint8]) -> Outputs:
         """See `Engine.run`."""
         inputs = pixels.astype(np.float32)
         if (self._spec.scale, self._spec.offset) != (1.0, 0.0):
             inputs = inputs * np.float32(self._spec.scale) + np.float32(self._spec.offset)
-        names = ["probabilities", "embedding"]
-        return dict(zip(names, self._session.run(names, {self._input: inputs}), strict=True))
+        if not self._takes_one or len(inputs) == 1:
+            return self._run_at_once(inputs)
+        rows = [self._run_at_once(inputs[row:row + 1]) for row in range(len(inputs))]
+        return {name: np.concatenate([row[name] for row in rows]) for name in _OUTPUTS}
+
+    def _run_at_once(self, inputs: NDArray[np.float32]) -> Outputs:
+        return dict(zip(_OUTPUTS, self._session.run(list(_OUTPUTS), {self._input: inputs}), strict=True))
 
     def warm_up(self) -> None:
         """Run a batch of the largest size once, so that its memory is there."""
@@ -101,6 +111,8 @@ def open_engine(version: ModelVersion, settings: Settings) -> Engine:
     Raises:
         SettingsError: the wanted engine cannot serve this version; says why and what to do.
     """
+    if version.path("model.keras") is None:
+        return _open_only_onnx(version, settings)
     if settings.engine == "onnx" or (settings.engine == "auto" and not has_gpu()):
         try:
             return _checked(_open_onnx(version, settings), version, FULL_TOLERANCE)
@@ -109,6 +121,16 @@ def open_engine(version: ModelVersion, settings: Settings) -> Engine:
                 raise SettingsError(f"--engine onnx: {exc}; start with --engine keras.") from exc
             log.warning("%s@%s: %s; Keras serves it", version.spec.name, version.spec.version, exc)
     return _checked(_open_keras(version, settings), version, HALF_TOLERANCE if settings.half else FULL_TOLERANCE)
+
+
+def _open_only_onnx(version: ModelVersion, settings: Settings) -> Engine:
+    """The engine of a version that came as ONNX: there is no network for Keras, on a GPU neither."""
+    if settings.engine == "keras":
+        raise SettingsError(f"--engine keras: {version.reference} has model.onnx alone; start with --engine auto.")
+    try:
+        return _checked(_open_onnx(version, settings), version, FULL_TOLERANCE)
+    except DamagedModelError as exc:
+        raise SettingsError(f"{version.reference}: {exc}, and it has no model.keras; import it again.") from exc
 
 
 def _open_onnx(version: ModelVersion, settings: Settings) -> Engine:

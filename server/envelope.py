@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import secrets
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import orjson
@@ -34,6 +37,23 @@ def wrap(app: Flask) -> None:
 def service() -> Service:
     """The service of the application that answers."""
     return cast("Service", current_app.extensions["pixfield"])
+
+
+@contextlib.contextmanager
+def place(name: str, *, retry_after_s: Callable[[], int] = lambda: 1) -> Iterator[None]:
+    """One of the application's places of that name among the requests that may wait; BusyError at once when all are
+    taken.
+
+    All kinds of places together are fewer than the threads, so that `/healthz` always finds one.
+    """
+    places = cast("threading.BoundedSemaphore", current_app.extensions[name])
+    if not places.acquire(blocking=False):
+        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment",
+                        retry_after_s=retry_after_s())
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def json_response(content: object, status: int = 200) -> Response:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from server.classify import OK, PENDING, Outcome
 from server.errors import TooLargeError, UnknownError
 from server.gathering import Gathered
+from server.picture_kinds import KINDS, PictureKind
 from server.reference_fields import REFERENCE_FIELDS
 from server.served_model import ServedModel
 
@@ -27,10 +28,15 @@ EMBEDDING_ROWS = 1000
 _DIGITS = 6  # float16 keeps 3 to 4 digits; six decimals keep small probabilities apart and the JSON short
 
 
+Addresses = Callable[[PictureKind, Sequence[str | None], Sequence[str | None]], list[str | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What fields are computed from: an outcome, the model that made it, and the arguments by row.
 
+    `texts` are the path texts, none of a picture that came with the request; `addresses` gives out those of a kind of
+    picture for texts and contents.
     `gathered` is what some of them need besides.
     """
 
@@ -38,6 +44,8 @@ class Request:
     model: ServedModel
     arguments: Mapping[str, Any]
     sign: Callable[[str], str]
+    texts: Sequence[str | None] = ()
+    addresses: Addresses | None = None
     gathered: Gathered = field(default_factory=Gathered)
 
     def by_row(self, name: str) -> Sequence[Any]:
@@ -74,8 +82,7 @@ def _numbers(outcome: Outcome, values: NDArray[np.floating[Any]]) -> list[float 
 
 
 def _label(request: Request) -> list[str | None]:
-    names = np.array(request.model.labels, object)
-    return _spread(request.outcome, names[request.outcome.rankings.order[:, 0]])
+    return _spread(request.outcome, request.model.label_array[request.outcome.rankings.order[:, 0]])
 
 
 def _confidence(request: Request) -> list[float | None]:
@@ -207,6 +214,20 @@ def _id(request: Request) -> list[str | None]:
     return [request.sign(digest) if digest else None for digest in request.outcome.digests]
 
 
+def _thumbnail_url(request: Request) -> list[str | None]:
+    return _url(request, KINDS["thumbnail.png"])
+
+
+def _url(request: Request, kind: PictureKind) -> list[str | None]:
+    """The address of each row's picture; None where it came with the request, is not known yet or cannot be read."""
+    outcome = request.outcome
+    if request.addresses is None or not request.texts:
+        return [None] * len(outcome)
+    digests = [None if row in outcome.errors else digest for row, digest in enumerate(outcome.digests)] \
+        if outcome.errors else outcome.digests
+    return request.addresses(kind, request.texts, digests)
+
+
 def _cached(request: Request) -> list[bool]:
     """Whether the row was answered without the model in this request."""
     computed = request.outcome.computed
@@ -221,6 +242,6 @@ FIELDS: dict[str, Callable[[Request], list[Any]]] = {
     "label": _label, "confidence": _confidence, "label_at": _label_at, "confidence_at": _confidence_at,
     "probability": _probability, "margin": _margin, "entropy": _entropy, "needs_review": _needs_review,
     "embedding": _embedding, "status": _status, "note": _note, "top": _top, "id": _id, "cached": _cached,
-    "model": _model, **REFERENCE_FIELDS,
+    "model": _model, "thumbnail_url": _thumbnail_url, **REFERENCE_FIELDS,
 }
 """Field name -> how its column is computed."""

@@ -29,6 +29,13 @@ class FoundUrl(NamedTuple):
 Found = FoundFile | FoundUrl
 
 
+class Fetched(NamedTuple):
+    """What a URL answered: the bytes, or None where they are as they were; and the URL with its new expiry."""
+
+    data: bytes | None
+    found: FoundUrl
+
+
 def lifetime_s(cache_control: str | None) -> float:
     """Seconds an answer holds by its Cache-Control header: its max-age, at least 300 s, at most a day."""
     match = _MAX_AGE.search(cache_control or "")

@@ -72,6 +72,9 @@ FUNCTIONS = _table(
              "The picture as a JSON array of numbers; at most 1000 rows a request.", "[0.12,0.0,1.5]"),
     Function("image_status", ("paths",), "string", "ok, pending, or why there is no answer.", "ok"),
     Function("image_note", ("paths",), "string", "A remark, such as: first frame of an animation.", None),
+    Function("image_thumbnail_url", ("paths",), "string",
+             "The address of a small PNG of each picture, for the Image Role.",
+             "http://127.0.0.1:9005/v1/images/0123.4567/thumbnail.png", has_model=False),
     Function("image_map_x", ("paths",), "number",
              "The place on the model's map, which stays as it is: x, 0 to 100.", 41.3),
     Function("image_map_y", ("paths",), "number",
@@ -93,6 +96,9 @@ FUNCTIONS = _table(
              {"path": ["a.png"], "label": ["cat"], "confidence": [0.93], "status": ["ok"]}),
 )
 """Function name -> row. Only what works stands here."""
+
+ARGUMENTS = tuple(dict.fromkeys(name for function in FUNCTIONS.values() for name in function.required[1:]))
+"""What a function may need besides the paths: the names under `arguments` of `/v1/classify`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ wait on tickets; two tickets whose files turn out to have the same content are j
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from server.found_url import Found
@@ -26,13 +26,17 @@ class Result:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One picture on its way. `data` has the bytes of an upload, `found` the file or URL to be read."""
+    """One picture on its way. `data` has the bytes of an upload, `found` the file or URL to be read.
+
+    `is_taken` once a decoder has it, `is_behind` once a request that wanted it has stopped waiting.
+    """
 
     key: str
     found: Found | None = None
     data: bytes | None = None
     digest: str | None = None
     is_taken: bool = False
+    is_behind: bool = False
     result: Result | None = None
     watchers: list[Countdown] = field(default_factory=list)
 
@@ -64,10 +68,14 @@ class Countdown:
 
 
 class InFlight:
-    """The tickets of one model, at most `capacity` at a time; safe for many threads."""
+    """The tickets of one model, at most `capacity` at a time; safe for many threads.
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    `on_begin` and `on_end` are told of tickets that come and go; they must not call back.
+    """
+
+    def __init__(self, capacity: int, *, on_begin: Callable[[list[Ticket]], None] = lambda _: None,
+                 on_end: Callable[[list[Ticket]], None] = lambda _: None) -> None:
+        self._capacity, self._on_begin, self._on_end = capacity, on_begin, on_end
         self._lock = threading.Lock()
         self._by_key: dict[str, Ticket] = {}
         self._by_digest: dict[str, list[Ticket]] = {}
@@ -83,6 +91,7 @@ class InFlight:
     def join(self, wanted: Iterable[Ticket]) -> list[Ticket]:
         """For each wanted ticket the one under way for its key, else itself; those beyond the capacity are left out."""
         joined: list[Ticket] = []
+        begun: list[Ticket] = []
         with self._lock:
             for ticket in wanted:
                 existing = self._by_key.get(ticket.key)
@@ -90,7 +99,9 @@ class InFlight:
                     if self.is_full:
                         continue
                     self._by_key[ticket.key] = existing = ticket
+                    begun.append(ticket)
                 joined.append(existing)
+            self._on_begin(begun)
         return joined
 
     def watch(self, tickets: list[Ticket]) -> Countdown:
@@ -101,6 +112,13 @@ class InFlight:
             for ticket in waiting:
                 ticket.watchers.append(countdown)
         return countdown
+
+    def unwatch(self, tickets: list[Ticket], countdown: Countdown) -> None:
+        """Forget a countdown nobody waits for: who asks again and again would leave one on each ticket each time."""
+        with self._lock:
+            for ticket in tickets:
+                if countdown in ticket.watchers:
+                    ticket.watchers.remove(countdown)
 
     def stop_waiting(self) -> None:
         """Let every request go on with what is done."""
@@ -132,11 +150,12 @@ class InFlight:
     def _end(self, tickets: list[Ticket], result: Result) -> None:
         watchers: list[Countdown] = []
         with self._lock:
-            for ticket in tickets:
-                if ticket.result is None:
-                    ticket.result = result
-                    self._by_key.pop(ticket.key, None)
-                    watchers += ticket.watchers
-                    ticket.watchers = []
+            ended = [ticket for ticket in tickets if ticket.result is None]
+            for ticket in ended:
+                ticket.result = result
+                self._by_key.pop(ticket.key, None)
+                watchers += ticket.watchers
+                ticket.watchers = []
+            self._on_end(ended)
         for watcher in watchers:
             watcher.step()

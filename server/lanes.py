@@ -40,15 +40,19 @@ class Lanes:
         if lane.tickets:
             with self._changed:
                 self._interactive.append(lane)
-                self._changed.notify_all()
+                self._changed.notify(len(lane.tickets))
         return lane
 
     def demote(self, lane: Lane) -> None:
-        """Move a lane whose request has stopped waiting behind those that still wait."""
+        """Move a lane whose request has stopped waiting behind those that still wait; each ticket is there once."""
         with self._changed:
             if lane in self._interactive:
                 self._interactive.remove(lane)
-                self._background.append(lane)
+                lane.tickets = deque(ticket for ticket in lane.tickets if not (ticket.is_taken or ticket.is_behind))
+                for ticket in lane.tickets:
+                    ticket.is_behind = True
+                if lane.tickets:
+                    self._background.append(lane)
 
     def drop(self, lane: Lane) -> list[Ticket]:
         """Remove a lane for good; its tickets that nobody has taken."""

@@ -1,7 +1,8 @@
 """waitress, bounded: what a connection may send, how long it may take, and how many may wait.
 
-A request whose headers `Doors` refuses has its body thrown away as it comes, so it costs no memory; one that is too
-large, malformed or too slow is answered or dropped before its body is read. Every refusal has the server's error form.
+A request whose headers `Doors` refuses, or whose page takes no body, has its body thrown away as it comes, so it costs
+no memory; one that is too large, malformed or too slow is answered or dropped before its body is read. Every refusal
+has the server's error form.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import MultiSocketServer, TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from server.doors import Doors
@@ -72,14 +73,14 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        """As waitress; too many headers are an error, and a request that will be refused keeps no body."""
+        """As waitress; too many headers are an error, and a body that is of no use is not kept."""
         if header_plus.count(b"\r\n") > MAX_HEADERS + 1:
             raise ParsingError(f"more than {MAX_HEADERS} headers")
         try:
             super().parse_header(header_plus)
         except ValueError as exc:  # an address such as http://[, a length of thousands of digits
             raise ParsingError("the request line or a header has no meaning") from exc
-        if self.body_rcv is not None and self._is_refused():
+        if self.body_rcv is not None and not self._keeps_body():
             self._throw_body_away()
 
     def _has_odd_chunks(self) -> bool:
@@ -94,9 +95,9 @@ class BoundedParser(HTTPRequestParser):  # type: ignore[misc]  # waitress publis
         """Whether it comes in so slowly that it only holds a connection."""
         return time.monotonic() - self.began_at > RECEIVE_S + self.body_bytes_received / SLOWEST_BYTES_A_S
 
-    def _is_refused(self) -> bool:
+    def _keeps_body(self) -> bool:
         named = {key if key in _SENT_AS else f"HTTP_{key}": value for key, value in self.headers.items()}
-        return self.doors.refusal(self.path, named | {"SERVER_PROTOCOL": f"HTTP/{self.version}"}) is not None
+        return self.doors.keeps_body(self.path, named | {"SERVER_PROTOCOL": f"HTTP/{self.version}"})
 
     def _throw_body_away(self) -> None:
         if self.expect_continue or self.chunked:  # it need not send at all; chunks cost more to read than to send
@@ -126,9 +127,14 @@ class _Nothing:
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
     """What waitress refuses by itself, in the server's error form; the connection ends with it."""
 
+    @staticmethod
+    def count(status: int) -> None:
+        """Told the status of each; `bound` sets another one."""
+
     def execute(self) -> None:
         """Write the answer."""
         error, request_id = self.request.error, secrets.token_hex(4)
+        self.count(error.code)
         code = error.reason.lower().replace(" ", "_")
         body = orjson.dumps({"error": {"code": code, "message": error.reason, "hint": _HINTS.get(error.code, "")}})
         log.info("%s %s before its body was read", request_id, error.code)
@@ -138,6 +144,49 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no t
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+
+
+class OneSendTask(WSGITask):  # type: ignore[misc]  # waitress publishes no types
+    """An answer that leaves with one call: waitress sends the headers by themselves, and the caller wakes up twice."""
+
+    wrote_header: bool
+
+    def write(self, data: bytes) -> None:
+        """As waitress, but headers and the whole body together where this is the whole body."""
+        if self.wrote_header or not self.complete or not self.has_body or self.content_length != len(data):
+            super().write(data)
+            return
+        self.channel.write_soon(self.build_response_header() + data)
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+
+
+class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
+    """A connection whose answer is sent by one thread at a time."""
+
+    task_class = OneSendTask
+    error_task_class = JsonErrorTask
+    total_outbufs_len: int
+    _is_writing = False
+
+    def write_soon(self, data: bytes) -> int:
+        """As waitress; called by the thread that has the answer."""
+        self._is_writing = True
+        try:
+            return int(super().write_soon(data))
+        finally:
+            self._is_writing = False
+
+    def writable(self) -> bool:
+        """Whether the listening thread has something to send: not while the answering thread is about to.
+
+        waitress says yes then, too: its loop goes round, finds the buffer locked, and goes round again, and as it
+        hardly lets go of the interpreter lock it keeps the answering thread from finishing: ten rounds a request were
+        counted. Beyond the high-water mark the answering thread waits for this one.
+        """
+        if self._is_writing and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
+            return False
+        return bool(super().writable())
 
 
 class BoundedServer(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
@@ -172,10 +221,15 @@ def _waited_s(channel: Any) -> float:
     return float(time.time() - channel.last_activity if request is None else time.monotonic() - request.began_at)
 
 
-def bound(app: Callable[..., Any], doors: Doors, *, sockets: dict[int, Any] | None = None, **options: Any) -> Any:
-    """A bound server for a WSGI application; `run` serves until `close`, and keeps its sockets in `sockets`."""
+def bound(app: Callable[..., Any], doors: Doors, *, count: Callable[[int], None],
+          sockets: dict[int, Any] | None = None, **options: Any) -> Any:
+    """A bound server for a WSGI application; `run` serves until `close`, and keeps its sockets in `sockets`.
+
+    `count` is told the status of each request that is refused before `app` sees it.
+    """
     parser = type("Parser", (BoundedParser,), {"doors": doors})
-    channel = type("Channel", (HTTPChannel,), {"parser_class": parser, "error_task_class": JsonErrorTask})
+    refusing = type("Refusing", (JsonErrorTask,), {"count": staticmethod(count)})
+    channel = type("Channel", (BoundedChannel,), {"parser_class": parser, "error_task_class": refusing})
     kind = type("Server", (BoundedServer,), {"channel_class": channel})
     adjustments = Adjustments(max_request_header_size=MAX_HEADER_BYTES, channel_timeout=IDLE_S,
                               cleanup_interval=_LOOK_EVERY_S, connection_limit=CONNECTIONS, **options)

@@ -19,6 +19,10 @@ from server.settings import Settings
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+_TALKATIVE = ("PIL", "aiobotocore", "aiohttp", "asyncio", "azure", "adlfs", "boto3", "botocore", "fsspec", "gcsfs",
+              "google", "s3fs", "urllib3")
+"""Libraries that would log, from INFO or DEBUG on, what is in pictures or the names and heads of what is asked for."""
+
 
 class JsonFormatter(logging.Formatter):
     """A record as one JSON object: time (UTC), level, process, logger, message, and a traceback where there is one."""
@@ -44,10 +48,12 @@ def set_up(settings: Settings, *, process: str) -> None:
         SettingsError: the log file cannot be written.
     """
     handler = _handler(settings)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no format names them
     handler.setFormatter(JsonFormatter(process) if settings.log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.DEBUG if settings.verbose else logging.INFO, handlers=[handler], force=True)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("PIL").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     warnings.simplefilter("default")
     warnings.simplefilter("ignore", ResourceWarning)  # after a refused start they would follow its one sentence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.fields import FIELDS
-from server.functions import FUNCTIONS, Function
+from server.functions import ARGUMENTS, FUNCTIONS, Function
 from server.openapi_parts import (
     ARGUMENT,
     COMPONENTS,
@@ -20,9 +20,12 @@ from server.openapi_parts import (
     TEXT,
     WHOLE,
     listed,
+    picture_responses,
     record,
     responses,
 )
+from server.picture_address import SUBJECT
+from server.picture_kinds import KINDS, PictureKind
 
 Operation = dict[str, Any]
 
@@ -38,8 +41,9 @@ def document() -> dict[str, Any]:
             "/v1/classify": {"post": _classify()},
             **{f"/query/{name}": {"post": _query(row)} for name, row in FUNCTIONS.items()},
             "/v1/functions": {"get": _reading("The function table", record(functions=listed(_FUNCTION)))},
-            "/v1/models": {"get": _reading("Every usable version", record(models=listed(_LISTED_MODEL)))},
+            "/v1/models": {"get": _reading("Every version and its state", record(models=listed(_LISTED_MODEL)))},
             "/v1/models/{reference}": {"get": _model()},
+            **{f"/v1/images/{{id}}/{kind.path}": {"get": _picture(kind)} for kind in KINDS.values()},
             "/healthz": {"get": _health()},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},
@@ -50,9 +54,15 @@ def document() -> dict[str, Any]:
 
 _FUNCTION = record(name=TEXT, parameters=listed(TEXT), required=listed(TEXT), returns=TEXT, description=TEXT,
                    example={})
-_LISTED_MODEL = {"type": "object", "required": ["name", "versions", "aliases"],
-                 "properties": {"name": TEXT, "versions": {"type": "array"}, "aliases": {"type": "object"},
-                                "problem": TEXT}}
+_STATE = {"type": "object", "required": ["state", "aliases"], "properties": {
+    "state": TEXT | {"enum": ["serving", "opening", "leaving", "idle", "unusable"]}, "aliases": listed(TEXT),
+    "reason": TEXT | {"description": "why it is unusable"}}}
+_LISTED_MODEL = {"type": "object", "required": ["name", "versions", "aliases", "states"],
+                 "properties": {"name": TEXT, "versions": listed(TEXT) | {"description": "the usable ones"},
+                                "aliases": {"type": "object", "additionalProperties": TEXT},
+                                "states": {"type": "object", "additionalProperties": _STATE},
+                                "problem": TEXT | {"description": "an alias file that cannot be read, or why a"
+                                                   " reference goes on with the version it meant before"}}}
 _MODEL_CARD = record(name=TEXT, version=TEXT, labels=listed(TEXT), digest=TEXT, engine=TEXT, about={"type": "object"},
                      input=record(size=WHOLE, channels=WHOLE, resize=TEXT),
                      outputs={"type": "object", "additionalProperties": listed(WHOLE)},
@@ -70,6 +80,17 @@ def _model() -> Operation:
                  "description": "name, name@version or name@alias", "example": "digits@1"}
     return _reading("What `model.json` says of one version", _MODEL_CARD, "404", "422", "503") | {
         "parameters": [parameter]}
+
+
+def _picture(kind: PictureKind) -> Operation:
+    """A signed address needs no token, any other does: so `security` has both."""
+    parameters = [{"name": "id", "in": "path", "required": True, "schema": TEXT | {"pattern": f"^{SUBJECT}$"},
+                   "description": "the id of a picture; in the addresses that `image_thumbnail_url` gives out a dot and"
+                                  " a signature follow it, and no token is needed"},
+                  {"name": "If-None-Match", "in": "header", "required": False, "schema": TEXT,
+                   "description": "the ETag of an answer: 304 says that it still holds"}]
+    return {"summary": kind.description, "security": [{}, {"bearer": []}], "parameters": parameters,
+            "responses": picture_responses("404", "503")}
 
 
 def _health() -> Operation:
@@ -111,7 +132,9 @@ def _classify() -> Operation:
               "deadline_s": SECONDS}
     names = {"type": "string", "description": "names with commas between them"}
     column = {"type": "object", "required": ["paths"], "properties": shared | {
-        "paths": listed(PATH), "model": MODEL, "arguments": {"type": "object", "additionalProperties": ARGUMENT},
+        "paths": listed(PATH), "model": MODEL,
+        "arguments": {"type": "object", "properties": dict.fromkeys(ARGUMENTS, ARGUMENT),
+                      "additionalProperties": False},
         "fields": {"anyOf": [listed(TEXT | {"enum": sorted(FIELDS)}), names]}}}
     upload = {"type": "object", "required": ["files"], "properties": shared | {
         "files": listed({"type": "string", "format": "binary"}) | {"minItems": 1}, "model": TEXT, "fields": names}}

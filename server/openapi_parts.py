@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from server.picture_page import PICTURE_HEADERS
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -50,7 +52,7 @@ _ERRORS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "400": ("BadRequest", "not what the endpoint takes", ()),
     "401": ("Unauthorised", "no token, or a wrong one", ("WWW-Authenticate",)),
     "403": ("Forbidden", "a page of another site asks", ()),
-    "404": ("NotFound", "no such model, function, field or page", ()),
+    "404": ("NotFound", "no such model, function, field, picture or page", ()),
     "405": ("MethodNotAllowed", "another method: see Allow", ("Allow",)),
     "413": ("TooLarge", "too many rows or bytes", ()),
     "421": ("Misdirected", "addressed to a name that is not this server's", ()),
@@ -78,6 +80,27 @@ COMPONENTS: Schema = {
     "headers": _HEADERS,
     "responses": {name: _error(description, headers) for name, description, headers in _ERRORS.values()},
 }
+
+
+_PICTURE_HEADERS = {
+    "ETag": _header("of this content and this way of drawing", TEXT | {"pattern": '^W/"[^"]+"$'}),
+    "Cache-Control": _header("kept by browsers, not on the way",
+                             {"const": PICTURE_HEADERS["Cache-Control"]}),
+    "Cross-Origin-Resource-Policy": _header("other sites' pages may show it",
+                                            {"const": PICTURE_HEADERS["Cross-Origin-Resource-Policy"]}),
+    "Vary": _header("always Origin", {"const": PICTURE_HEADERS["Vary"]}),
+    "Access-Control-Allow-Origin": {"description": "the Origin that was sent, where it is a name of the server's",
+                                    "schema": TEXT},
+}
+
+
+def picture_responses(*more: str) -> Schema:
+    """As `responses`, of an endpoint that answers with a PNG, or with 304 for one that the caller has."""
+    headers = _headers() | _PICTURE_HEADERS
+    png = {"description": "the picture", "headers": headers,
+           "content": {"image/png": {"schema": TEXT | {"contentMediaType": "image/png"}}}}
+    same = {"description": "as the caller has it", "headers": headers}
+    return responses({}, *more) | {"200": png, "304": same}
 
 
 def responses(answer: Schema, *more: str) -> Schema:

@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 from server.errors import SettingsError
 from server.path_error import PathError
-from server.url_prefix import IS_URL, parse_url
+from server.url_prefix import IS_URL, Url
+from server.url_scheme import parse_place
 
 Kind = Literal["unc", "drive", "url", "posix"]
 _IS_FILE_URL = re.compile(r"file:[\\/]", re.IGNORECASE)
@@ -114,10 +115,10 @@ class PathTexts:
 def _place_of(text: str) -> _Place | None:
     """Where an absolute text points; None for a relative one. Dots are followed, never above the start."""
     if IS_URL.match(text):
-        url = parse_url(text)
-        if url.query is not None:  # one name with many queries is many pictures
+        url = parse_place(text)
+        if isinstance(url, Url) and url.query is not None:  # one name with many queries is many pictures
             return _Place("url", ())
-        return _Place("url", (f"{url.scheme}://{url.authority}", *_followed(url.segments, floor=0)))
+        return _Place("url", (url.place, *_followed(url.segments, floor=0)))
     segments = tuple(_SLASHES.split(text))
     if _DRIVE.match(text):
         return _Place("drive", _followed(segments, floor=1))

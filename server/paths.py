@@ -18,7 +18,8 @@ from typing import NamedTuple
 from server.path_error import ExchangedError, PathError, TooManyBytesError
 from server.path_text import PathTexts
 
-_MASK = 0x7FFF_FFFF_FFFF_FFFF  # Windows has 128-bit file indexes and unsigned volumes; SQLite and numpy have int64
+_MASK = 0x7FFF_FFFF_FFFF_FFFF
+"""SQLite and numpy have int64; Windows has 128-bit file indexes, unsigned volumes, and ext4 times beyond 2262."""
 RACY = -1
 _IS_FOLDER = "this is a folder, not a picture"
 _KERNEL = ("/proc", "/sys", "/dev") if os.name == "posix" else ()  # files there are no files: reading one may act
@@ -53,7 +54,8 @@ def signature_of(result: os.stat_result) -> Signature:
     """
     mtime_ns = result.st_mtime_ns
     is_racy = -_RACY_NS < mtime_ns - time.time_ns() < _AHEAD_NS
-    return Signature(result.st_dev & _MASK, result.st_ino & _MASK, result.st_size, RACY if is_racy else mtime_ns)
+    return Signature(result.st_dev & _MASK, result.st_ino & _MASK, result.st_size,
+                     RACY if is_racy else mtime_ns & _MASK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,14 @@ class PathResolver:
         path, result = found.popitem()
         self._check_kind(result)
         return FoundFile(path, signature_of(result))
+
+    def paths_of(self, text: str) -> list[str]:
+        """The paths inside the roots that `resolve` will look at; none for a text that is refused unseen."""
+        try:
+            paths = [os.path.normpath(path) for path in self._candidates(text.strip())]
+        except PathError:
+            return []
+        return [path for path in paths if self.roots.contains(path)]
 
     def _candidates(self, text: str) -> Iterator[str]:
         """Every spelling to try: under each root when relative; the Unicode form as written, composed, decomposed."""
@@ -184,7 +194,7 @@ def look_again(found: FoundFile) -> bool:
         now = os.stat(found.path)
     except (OSError, ValueError):
         return False
-    return (now.st_mtime_ns == mtime_ns and now.st_size == size and now.st_ino & _MASK == inode
+    return (now.st_mtime_ns & _MASK == mtime_ns and now.st_size == size and now.st_ino & _MASK == inode
             and now.st_dev & _MASK == device)
 
 

@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parent.parent
 START_S = 30.0  # a new Python that imports numpy and Pillow on a busy machine
+_CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_")  # of storages: a decoder has no use for them
 _ORPHAN_S = 5.0  # a child whose server is gone ends by itself so much after the limit
 
 
@@ -44,6 +45,11 @@ class Order:
     resize: str
     max_megapixels: float
 
+    def read(self, data: bytes) -> Picture:
+        """Decode `data` here and now; raises PictureError."""
+        return read_picture(data, size=self.size, channels=self.channels, resize=self.resize,
+                            limits=PictureLimits(self.max_megapixels))
+
 
 class Quarantine:
     """As many children as are used at once, made on demand; safe for many threads; `close` ends them all.
@@ -55,7 +61,7 @@ class Quarantine:
     """
 
     def __init__(self, *, max_s: float, max_mb: int, idle_s: float = 60.0) -> None:
-        self._max_s, self._max_mb, self._idle_s = max_s, max_mb, idle_s
+        self._max_s, self._max_mb, self.idle_s = max_s, max_mb, idle_s
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
         self._lock = threading.Lock()
@@ -85,7 +91,7 @@ class Quarantine:
     def trim(self) -> None:
         """End the children that have had nothing to do for a while."""
         with self._lock:
-            old = [child for child in self._idle if time.monotonic() - child.used_at > self._idle_s]
+            old = [child for child in self._idle if time.monotonic() - child.used_at > self.idle_s]
             self._idle = [child for child in self._idle if child not in old]
         for child in old:
             child.end()
@@ -169,8 +175,7 @@ class _Child:
             raise MemoryError
         if "error" in answer:
             raise PictureError(answer["error"])
-        shape = (order.size, order.size, order.channels)
-        return Picture(np.frombuffer(pixels, np.uint8).reshape(shape), answer["note"])
+        return Picture(np.frombuffer(pixels, np.uint8).reshape(answer["shape"]), answer["note"])
 
     def end(self) -> None:
         """Kill it and free its pipes; safe while another thread reads from it, which then sees the end."""
@@ -220,9 +225,11 @@ class _Child:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the project importable and without a numerical library's threads, which reserve memory."""
+    """Ours, with the project importable, without a storage's credentials, and without a numerical library's threads,
+    which reserve memory."""
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(_CREDENTIALS)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _own_group() -> dict[str, Any]:
@@ -253,13 +260,12 @@ def main(max_mb: int, max_s: float) -> None:
 
 def _answer(answers: IO[bytes], data: bytes, order: Order) -> None:
     try:
-        picture = read_picture(data, size=order.size, channels=order.channels, resize=order.resize,
-                               limits=PictureLimits(order.max_megapixels))
+        picture = order.read(data)
     except PictureError as exc:
         _send(answers, {"error": str(exc), "is_final": exc.is_final})
     else:
         pixels = picture.pixels.tobytes()
-        _send(answers, {"note": picture.note, "bytes": len(pixels)}, pixels)
+        _send(answers, {"note": picture.note, "bytes": len(pixels), "shape": picture.pixels.shape}, pixels)
 
 
 def _send(answers: IO[bytes], content: dict[str, Any], more: bytes = b"") -> None:

@@ -10,25 +10,37 @@ import functools
 import json
 import math
 import re
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 
 from models.errors import ModelError
-from models.registry import Registry
 from server import fields
 from server.classify import Outcome, classify, classify_files
-from server.envelope import json_response, service
-from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
-from server.functions import FUNCTIONS, Call, argument_column, check_lengths, parse_call, path_column, single
+from server.envelope import json_response, place, service
+from server.errors import BadRequestError, TooLargeError, UnprocessableError
+from server.functions import (
+    ARGUMENTS,
+    FUNCTIONS,
+    Call,
+    argument_column,
+    check_lengths,
+    parse_call,
+    path_column,
+    single,
+)
 from server.gathering import Gathered, gather, named_pictures
 from server.openapi import document
+from server.picture_kinds import KINDS
+from server.picture_page import page_of
 from server.served_model import ServedModel
 
 routes = Blueprint("pixfield", __name__)
+
+PLACES = "pixfield_places"
+"""The application's places for columns."""
 
 DEADLINE_HEADER = "X-Pixfield-Deadline"
 _MAX_DEADLINE_S = 600.0
@@ -46,16 +58,24 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    model = service().model(call.model) if call.function.has_model else service().fingerprints()
     until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
     names = call.function.fields
-    with _place():
-        named = named_pictures(names, argument_column(call.arguments.get("to"), len(call.paths)), model, until=until)
-        outcome = classify(call.paths, model, until=until)
-        gathered = gather(names, outcome, model, named=named)
-    _summarise(outcome, model)
-    answer = _answer(call, _request(outcome, model, call.arguments, gathered))
+    with _model_of(call, until) as model:
+        with _place(model):
+            named = named_pictures(names, argument_column(call.arguments.get("to"), len(call.paths)), model,
+                                   until=until)
+            outcome = classify(call.paths, model, until=until)
+            gathered = gather(names, outcome, model, named=named)
+        _summarise(outcome, model)
+        answer = _answer(call, _request(outcome, model, call.arguments, call.paths, gathered))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
+
+
+def _model_of(call: Call, until: float) -> contextlib.AbstractContextManager[ServedModel]:
+    """The model a call means, the keys themselves for theirs, or any one where the function depends on none."""
+    if call.function.field == "duplicate_group":
+        return contextlib.nullcontext(service().fingerprints())
+    return service().using(call.model, until=until) if call.function.has_model else service().using_any(until=until)
 
 
 def _answer(call: Call, asked: fields.Request) -> Any:
@@ -73,18 +93,18 @@ def classify_column() -> Response:
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
-    model = service().model(single(body.get("model"), "model"))
     until = g.started + _deadline(body.get("deadline_s"))
-    with _place():
-        pictures: list[Any] = _read_files() if is_upload else _paths_of(body, arguments)
-        named = named_pictures(names, argument_column(arguments.get("to"), len(pictures)), model, until=until)
-        answer = functools.partial(classify_files if is_upload else classify, pictures, until=until)
-        outcome = answer(model)
-        gathered = gather(names, outcome, model, named=named, classify_with=answer,
-                          fingerprints=functools.partial(service().fingerprints, is_under_way=True))
-    _summarise(outcome, model)
-    asked = _request(outcome, model, arguments, gathered)
-    columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
+    with service().using(single(body.get("model"), "model"), until=until) as model:
+        with _place(model):
+            pictures: list[Any] = _read_files() if is_upload else _paths_of(body, arguments)
+            named = named_pictures(names, argument_column(arguments.get("to"), len(pictures)), model, until=until)
+            answer = functools.partial(classify_files if is_upload else classify, pictures, until=until)
+            outcome = answer(model)
+            gathered = gather(names, outcome, model, named=named, classify_with=answer,
+                              fingerprints=functools.partial(service().fingerprints, is_under_way=True))
+        _summarise(outcome, model)
+        asked = _request(outcome, model, arguments, [] if is_upload else pictures, gathered)
+        columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
     return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
                   "pending": outcome.pending + len(gathered.pending), "columns": columns})
 
@@ -111,6 +131,10 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
     arguments = body.get("arguments", {})
     if not isinstance(arguments, dict):
         raise BadRequestError("bad_arguments", 'arguments is no object such as {"rank": 2}')
+    for name in arguments:
+        if name not in ARGUMENTS:
+            raise UnprocessableError("unknown_argument", f"there is no argument {_shown(name)}",
+                                     f"arguments are {', '.join(ARGUMENTS)}")
     top_k = body.get("top_k", 3)
     if isinstance(top_k, str) and re.fullmatch("[0-9]{1,10}", top_k):
         top_k = int(top_k)
@@ -133,9 +157,9 @@ def _read_files() -> list[bytes]:
     return contents
 
 
-def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any], gathered: Gathered
-             ) -> fields.Request:
-    return fields.Request(outcome, model, arguments, service().sign, gathered=gathered)
+def _request(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any], paths: Sequence[str | None],
+             gathered: Gathered) -> fields.Request:
+    return fields.Request(outcome, model, arguments, service().sign, paths, service().pictures.addresses, gathered)
 
 
 def _body() -> Any:
@@ -183,32 +207,30 @@ def _check_rows(rows: int) -> None:
                             "ask for the column in parts")
 
 
-@contextlib.contextmanager
-def _place() -> Iterator[None]:
-    """A place among the requests that may wait for the model; BusyError at once when all are taken.
-
-    There are fewer places than threads, so that `/healthz` always finds one.
-    """
-    places = cast("threading.BoundedSemaphore", current_app.extensions["pixfield_places"])
-    if not places.acquire(blocking=False):
-        raise BusyError("too_many_requests", "too many requests are waiting", "ask again in a moment")
-    try:
-        yield
-    finally:
-        places.release()
+def _place(model: ServedModel) -> contextlib.AbstractContextManager[None]:
+    """A place among the requests that may wait for a model."""
+    return place(PLACES, retry_after_s=lambda: model.admission.retry_after_s)
 
 
 def _summarise(outcome: Outcome, model: ServedModel) -> None:
-    """What the log line and the metrics say of this request; a full queue that left the whole column out is busy."""
+    """What the log line and the metrics say of this request; a column of which nothing is known or taken is busy."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
-    if rows and pending == rows and outcome.is_left_out:
-        raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
+    if outcome.busy is not None and pending == rows:
+        raise outcome.busy
     metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
-        metrics.rows.labels(status).inc(count)
+        if count:
+            metrics.rows_by_status[status].inc(count)
     metrics.hits.inc(rows - misses - failures - pending)
     metrics.misses.inc(misses)
     g.summary = f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"
+
+
+# ---- pictures ----------------------------------------------------------------------------------------------------
+
+
+for kind in KINDS.values():
+    routes.add_url_rule(f"/v1/images/<id>/{kind.path}", kind.name, page_of(kind))
 
 
 # ---- about the server --------------------------------------------------------------------------------------------
@@ -222,25 +244,32 @@ def functions() -> Response:
 
 @routes.get("/v1/models")
 def models() -> Response:
-    """Every usable version."""
-    registry = service().models.registry
-    return json_response({"models": [{"name": name, "versions": registry.versions(name), **_aliases(registry, name)}
-                             for name in registry.names()]})
+    """Every version: whether it is at work, being opened, idle or unusable and why, and its aliases."""
+    listed = [_listed(name) for name in service().models.registry.all_names()]
+    return json_response({"models": [model for model in listed if model["states"]]})
 
 
-def _aliases(registry: Registry, name: str) -> dict[str, Any]:
-    """A model's aliases; a broken alias file is told with it, and hides no other model."""
+def _listed(name: str) -> dict[str, Any]:
+    """A model with its versions; a broken alias file is told with it, and hides no other model."""
+    at_work, aliases, problems = service().models, {}, []
     try:
-        return {"aliases": registry.aliases(name)}
+        aliases = at_work.registry.aliases(name)
     except ModelError as exc:
-        return {"aliases": {}, "problem": str(exc)}
+        problems.append(str(exc))
+    problems += [f"{reference} goes on as before: {reason}"
+                 for reference, reason in at_work.meanings.problems(name).items() if reason not in problems]
+    states = {version: {**state, "aliases": sorted(alias for alias, target in aliases.items() if target == version)}
+              for version, state in at_work.states(name).items()}
+    usable = [version for version, state in states.items() if state["state"] != "unusable"]
+    listed = {"name": name, "versions": usable, "aliases": aliases, "states": states}
+    return listed | ({"problem": " ".join(problems)} if problems else {})
 
 
 @routes.get("/v1/models/<reference>")
 def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
-    model = service().model(reference)
-    return json_response(model.card())
+    with service().using(reference) as model:
+        return json_response(model.card())
 
 
 @routes.get("/healthz")

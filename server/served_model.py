@@ -6,6 +6,7 @@ threads), so versions never mix in a batch and one can be closed without the oth
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -20,10 +21,12 @@ from models.calibration import calibrate
 from models.picture import PictureLimits
 from models.reference.reference import read_reference
 from models.registry import ModelVersion
+from server.admission import Admission
 from server.answers import Answers
 from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders
 from server.engine import Engine
+from server.errors import BusyError
 from server.found_url import FoundUrl
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
@@ -54,6 +57,7 @@ class ServedModel:
                  metrics: Metrics) -> None:
         self.spec = version.spec
         self.labels: Sequence[str] = version.spec.labels
+        self.label_array = np.array(self.labels, object)  # made once: of a thousand classes it costs as much as a row
         self.engine = engine
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
@@ -62,9 +66,12 @@ class ServedModel:
         self.places = None if reference is None else ReferencePlaces(reference, self.answers,
                                                                      limit_bytes=settings.cache_mb * 100_000)
         self.remark = NO_REFERENCE if reference is None else None
-        self.in_flight = InFlight(settings.queue_rows)
+        self.admission = admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
+        self.in_flight = InFlight(settings.queue_rows, on_begin=lambda tickets: admission.begun(_files(tickets)),
+                                  on_end=lambda tickets: admission.finished(_files(tickets)))
         self._lanes, self._url_lanes = Lanes(), Lanes()
-        self._metrics = metrics
+        self._batches, self._seconds = metrics.batches.labels(self.name), metrics.engine.labels(self.name)
+        self._metrics, self._inferences = metrics, metrics.inferences
         self._batcher = Batcher(batch_size=engine.max_batch, has_upstream=self._has_upstream,
                                 capacity=_BATCHES_READY * engine.max_batch * engine.threads)
         limits = DecodeLimits(int(settings.max_image_mb * 1_000_000), PictureLimits(settings.max_image_megapixels),
@@ -75,7 +82,7 @@ class ServedModel:
         # URLs have threads of their own: files never wait for a slow server
         self._fetchers = make(count=settings.fetch_threads if settings.allow_url else 0, lanes=self._url_lanes,
                               role="fetch", read_s=settings.url_timeout_s + settings.max_decode_s)
-        metrics.queue.labels(self.name).set_function(lambda: len(self.in_flight))
+        metrics.queues.watch(self, self.name, self.in_flight.__len__)
         self._threads = [threading.Thread(target=self._loop, name=f"engine-{self.spec.name}-{number}", daemon=True)
                          for number in range(engine.threads)]
         for thread in self._threads:
@@ -95,29 +102,42 @@ class ServedModel:
                 "reference": None if self.places is None else self.places.describe(),
                 "digest": spec.digest, "engine": self.engine.name, "about": dict(spec.about)}
 
-    def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], bool]:
+    def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], BusyError | None]:
         """Work on `wanted` and wait for it until `until` (time.monotonic()).
 
-        Returns key -> result of what is done by then, and whether the queue was too full for any of it. What is not
-        done goes on behind the requests that still wait; uploads do not, since nobody could ask for them again and
-        their bytes would stay in memory.
+        Returns key -> result of what is done by then, and why none of it was taken, where that is so. What is not done
+        goes on behind the requests that still wait; uploads do not, since nobody could ask for them again and their
+        bytes would stay in memory.
         """
+        has_files = _files(wanted) > 0
+        try:
+            with self.admission.admit(until - time.monotonic()) if has_files else contextlib.nullcontext():
+                return self._compute(wanted, until)
+        except BusyError as exc:
+            return {}, exc
+
+    def _compute(self, wanted: list[Ticket], until: float) -> tuple[dict[str, Result], BusyError | None]:
         tickets = self.in_flight.join(wanted)
+        if not tickets:
+            raise BusyError("queue_full", "the queue is full", "ask again in a moment", retry_after_s=5)
         countdown = self.in_flight.watch(tickets)
         lane = self._lanes.add([ticket for ticket in tickets if not isinstance(ticket.found, FoundUrl)])
         url_lane = self._url_lanes.add([ticket for ticket in tickets if isinstance(ticket.found, FoundUrl)])
         is_done = countdown.wait(until - time.monotonic())
         results = {ticket.key: ticket.result for ticket in tickets if ticket.result is not None}
+        if not is_done:
+            self.in_flight.unwatch(tickets, countdown)
         if not is_done and any(ticket.data is not None for ticket in wanted):
             for ticket in self._lanes.drop(lane):
                 self.in_flight.finish(ticket, Result(error="nobody waits for this upload any more"))
         elif not is_done:
             self._lanes.demote(lane)
             self._url_lanes.demote(url_lane)
-        return results, not tickets
+        return results, None
 
     def close(self) -> None:
-        """Stop the threads; what is under way is dropped."""
+        """Stop the threads; what is under way is dropped. Nothing holds on to the engine afterwards but the caller."""
+        self._metrics.queues.leave(self)
         self._lanes.close()
         self._url_lanes.close()
         self._batcher.close()
@@ -141,10 +161,10 @@ class ServedModel:
 
     def _answer(self, batch: list[Prepared]) -> None:
         """Run one batch and end its tickets."""
-        self._metrics.batches.labels(self.name).observe(len(batch))
-        with self._metrics.engine.labels(self.name).time():
+        self._batches.observe(len(batch))
+        with self._seconds.time():
             outputs = self.engine.run(np.stack([prepared.pixels for prepared in batch]))
-        self._metrics.inferences.labels(self.name).inc(len(batch))
+        self._inferences.labels(self.name).inc(len(batch))
         rankings, vectors = self._read(outputs, len(batch))
         digests = [prepared.digest for prepared in batch]
         notes = [prepared.note for prepared in batch]
@@ -157,6 +177,11 @@ class ServedModel:
         """Rankings and embeddings of a batch; raises ValueError where the model broke its promise."""
         probabilities = _checked(outputs["probabilities"], rows, len(self.labels), self.spec.temperature)
         return Rankings.of(probabilities), outputs["embedding"]
+
+
+def _files(tickets: Sequence[Ticket]) -> int:
+    """How many of `tickets` are files or uploads, not URLs."""
+    return sum(not isinstance(ticket.found, FoundUrl) for ticket in tickets)
 
 
 def _checked(probabilities: NDArray[np.float32], rows: int, classes: int, temperature: float) -> NDArray[np.float32]:

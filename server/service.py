@@ -6,8 +6,8 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import math
 import os
-import secrets
 import stat
 import threading
 import time
@@ -20,25 +20,31 @@ from models.errors import ModelError
 from models.registry import Registry
 from server.doors import Doors
 from server.engine import open_engine
-from server.errors import BusyError, RequestError, SettingsError
+from server.errors import BusyError, RequestError, SettingsError, UnknownError
 from server.filesystems import MOUNTS, network_kind
 from server.fingerprints import Fingerprints
+from server.key_file import KeyFile, read_key
 from server.metrics import Metrics
+from server.model_watch import ModelWatch
 from server.path_text import PathTexts
 from server.paths import Roots
+from server.picture_address import KEY_FILE, LOSS, AddressKey, PictureAddress
+from server.picture_cache import FILE as PICTURES
+from server.picture_kinds import PictureKind
+from server.pictures import Pictures
 from server.served_model import ServedModel
 from server.served_models import OpenEngine, ServedModels
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
 from server.url_fetch import UrlFetcher
-from server.url_prefix import UrlPrefix
+from server.url_scheme import prefix_of
 
 log = logging.getLogger(__name__)
 
-_KEY_BYTES = 32
-_OURS = frozenset({"answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "image-id.key", "lock", "demo", "logs",
-                   "server.log", "tabpy.log"})
+_OURS = frozenset({"answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm", "image-id.key",
+                   KEY_FILE, PICTURES, f"{PICTURES}-wal", f"{PICTURES}-shm", "lock", "demo",
+                   "logs", "server.log", "tabpy.log"})
 """What Pixfield itself puts into a state folder."""
 
 
@@ -48,10 +54,12 @@ class Service:
     def __init__(self, settings: Settings, *, open_engine: OpenEngine = open_engine) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.doors = Doors.of(settings)
-        self._key = _read_key(settings.state / "image-id.key")
+        key = read_key(settings.state / "image-id.key", loss="image addresses change")
+        self._started = hmac.new(key, digestmod=hashlib.sha256)
+        addresses = AddressKey(KeyFile(settings.state / KEY_FILE, loss=LOSS))
+        self.doors = Doors.of(settings, addresses)
         self.store = Store(settings.state / "answers.sqlite")
-        fetcher = UrlFetcher([UrlPrefix.of(text) for text in settings.allow_url], timeout_s=settings.url_timeout_s)
+        fetcher = UrlFetcher([prefix_of(text) for text in settings.allow_url], timeout_s=settings.url_timeout_s)
         self.sources = Sources(roots=Roots.of(settings.images), max_bytes=int(settings.max_image_mb * 1_000_000),
                                recheck_s=settings.recheck_s, limit_bytes=settings.cache_mb * 500_000,
                                store=self.store, clock=time.monotonic, texts=PathTexts.of(settings.map), urls=fetcher)
@@ -59,9 +67,11 @@ class Service:
                                    open_engine=open_engine)
         self._fingerprints: Fingerprints | None = None
         self._making = threading.Lock()
+        self.pictures = Pictures(settings=settings, sources=self.sources, store=self.store, metrics=self.metrics,
+                                 key=addresses, sign=self.sign)
+        self._watch = ModelWatch(self.models, settings)
         self.is_filled = False
-        self.fault: str | None = None
-        self._ready: ServedModel | None = None
+        self._fault: str | None = None
         self._is_stopping = self._is_closed = False
         self._starter = threading.Thread(target=self._start, name="start", daemon=True)
 
@@ -71,19 +81,28 @@ class Service:
 
     def close(self) -> None:
         """Stop the models and write what is queued."""
+        self._watch.close()
         self.models.close()
         with self._making:
             self._is_closed = True
             if self._fingerprints is not None:
                 self._fingerprints.close()
+        self.pictures.close()
+        self.sources.close()
         self.store.close()
         if self._starter.ident is not None:
             self._starter.join()
+            self._watch.close()  # which the starter may have started meanwhile
 
     @property
     def is_ready(self) -> bool:
         """Whether the default model is warm and checked, and the server is not about to stop."""
-        return self._ready is not None and not self._is_stopping
+        return self.models.meanings.find(None) is not None and not self._is_stopping
+
+    @property
+    def fault(self) -> str | None:
+        """Why there is no default model; None where there is one, or not yet."""
+        return None if self.models.meanings.find(None) is not None else self._watch.problem or self._fault
 
     def refuse_new(self) -> None:
         """Answer no column any more: the server is about to stop."""
@@ -91,11 +110,37 @@ class Service:
 
     def model(self, reference: str | None) -> ServedModel:
         """The model a request means; BusyError until the start is over, UnknownError for one that is not there."""
-        if self._is_stopping:
-            raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
-        if self._starter.is_alive() and not self.is_ready and self.fault is None:
+        with self.using(reference) as model:
+            return model
+
+    @contextlib.contextmanager
+    def using(self, reference: str | None, *, until: float | None = None) -> Iterator[ServedModel]:
+        """The same, open until the end of the block; a version not yet open is waited for until `until`."""
+        self._check_running()
+        if self._starter.is_alive() and not self.is_ready and self._fault is None:
             raise BusyError("starting", "the model is being loaded", "ask again in a moment")
-        return self.models.get(reference)
+        with self.models.use(reference, until=until) as model:
+            yield model
+
+    @contextlib.contextmanager
+    def using_any(self, *, until: float | None = None) -> Iterator[ServedModel]:
+        """The default model, or where there is none the first that can be used: for what does not depend on a model."""
+        with contextlib.ExitStack() as held:
+            yield self._enter_any(held, until)
+
+    def _enter_any(self, held: contextlib.ExitStack, until: float | None) -> ServedModel:
+        try:
+            return held.enter_context(self.using(None, until=until))
+        except UnknownError:
+            for name in self.models.registry.names():
+                with contextlib.suppress(UnknownError, BusyError):
+                    return held.enter_context(self.using(name, until=until))
+            raise
+
+    def picture(self, address: PictureAddress, kind: PictureKind) -> bytes:
+        """The PNG behind an address; raises UnknownError or BusyError."""
+        self._check_running()
+        return self.pictures.png(address, kind)
 
     def fingerprints(self, *, is_under_way: bool = False) -> Fingerprints:
         """What makes keys for duplicates; its threads are started when the first key is asked for.
@@ -118,17 +163,25 @@ class Service:
 
     def sign(self, digest: str) -> str:
         """The public id of a content: an HMAC, so that it cannot be guessed from the picture."""
-        return hmac.new(self._key, digest.encode(), hashlib.sha256).hexdigest()[:32]
+        code = self._started.copy()  # half the price of a new one
+        code.update(digest.encode())
+        return code.hexdigest()[:32]
+
+    def _check_running(self) -> None:
+        if self._is_stopping:
+            raise BusyError("stopping", "the server is stopping", "ask again in a moment", retry_after_s=2)
 
     def _start(self) -> None:
         try:
-            self._ready = self.models.get(None)
+            with self.models.use(None, until=math.inf):  # Keras may take a minute
+                pass
         except RequestError as exc:
-            self.fault = exc.message
+            self._fault = exc.message
             log.error("no model is served by default: %s", exc.message)
         except Exception as exc:
-            self.fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
+            self._fault = f"{type(exc).__name__}: {exc}"  # else everybody would wait for a thread that is gone
             log.exception("no model is served by default")
+        self._watch.start()
         started = time.monotonic()
         sources, answers = self.sources.fill(), self.models.fill()
         self.is_filled = True
@@ -163,6 +216,21 @@ def state_folder(path: Path, *, mounts: Path = MOUNTS) -> Iterator[Path]:
         lock.release()
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a server has the state folder; nothing in it is made or changed.
+
+    Raises:
+        OSError: its lock is not ours to open.
+    """
+    if not (path / "lock").exists():
+        return False
+    try:
+        with FileLock(path / "lock", timeout=0, mode=0o600):
+            return False
+    except Timeout:
+        return True
+
+
 def check_model(settings: Settings) -> None:
     """Raise SettingsError when the model that is asked for by name is not there."""
     if settings.model is None:
@@ -191,19 +259,3 @@ def _tighten(folder: Path) -> None:
     wide = [str(path) for path in (folder, *ours) if path.stat().st_mode & 0o077]
     if wide:
         log.warning("other users may look into %s: name a --state folder of its own, with mode 700", ", ".join(wide))
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        if not path.exists():
-            new = path.with_suffix(".new")  # a full disk must not leave half a key
-            new.touch(mode=0o600)  # never readable for others, not even while it is written
-            new.write_bytes(secrets.token_bytes(_KEY_BYTES))
-            new.replace(path)
-        key = path.read_bytes()
-    except OSError as exc:
-        raise SettingsError(f"{path} cannot be written or read ({exc.strerror}): make room on its disk, or name"
-                            " another --state folder.") from exc
-    if len(key) != _KEY_BYTES:
-        raise SettingsError(f"{path} is damaged: delete it, a new key is made (image addresses change).")
-    return key

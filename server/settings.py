@@ -7,14 +7,17 @@ import ipaddress
 import math
 import os
 import re
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from server.errors import SettingsError
 from server.path_text import PathTexts
 from server.paths import Roots
-from server.url_prefix import UrlPrefix
+from server.url_scheme import prefix_of
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CORES = os.cpu_count() or 1
@@ -33,12 +36,19 @@ class Settings:
     map: tuple[str, ...] = _setting((), "FROM=TO: texts below FROM (a share, a drive, a URL or a folder elsewhere) mean"
                                     " files below TO, inside --images; repeat it for more", metavar="FROM=TO")
     allow_url: tuple[str, ...] = _setting((), "a URL below which pictures may be read, such as"
-                                          " https://img.example/photos; repeat it for more", metavar="PREFIX")
+                                          " https://img.example/photos or s3://bucket/photos; repeat it for more",
+                                          metavar="PREFIX")
     url_timeout_s: float = _setting(10.0, "seconds one picture behind a URL may take, redirects included")
     model: str | None = _setting(None, "the model that answers when a request names none", metavar="NAME[@VERSION]")
+    max_models: int = _setting(4, "versions that may be open at once, and one more while one is exchanged; the longest"
+                               " unused is closed for another")
+    model_idle_s: float = _setting(600.0, "seconds without a request after which a version is closed that is not the"
+                                   " default model; one that was replaced after 30 at most")
     host: str = _setting("127.0.0.1", "the address the server listens on; beyond loopback it needs --token-file")
     public_host: tuple[str, ...] = _setting((), "a name under which callers reach the server or TabPy, such as a"
                                             " reverse proxy's; repeat it for more", metavar="NAME")
+    public_url: str | None = _setting(None, "what stands in front of picture addresses, such as"
+                                      " https://pixfield.example/px; without it http://HOST:PORT", metavar="URL")
     port: int = _setting(9005, "the port the server listens on")
     tabpy_port: int = _setting(9004, "the port TabPy listens on")
     tabpy_host: str = _setting("127.0.0.1", "the address TabPy listens on beside loopback; beyond it, it needs"
@@ -54,6 +64,7 @@ class Settings:
     deadline_s: float = _setting(20.0, "seconds a request waits before its missing rows are `pending`")
     drain_s: float = _setting(10.0, "seconds that requests under way get when the server is stopped")
     cache_mb: int = _setting(512, "memory for recent answers; older ones are read from the state folder")
+    picture_cache_mb: int = _setting(500, "disk for thumbnails that were drawn already, in the state folder")
     max_rows: int = _setting(200_000, "rows one request may have")
     max_body_mb: int = _setting(100, "size one request may have")
     max_image_mb: float = _setting(64.0, "size one picture file may have")
@@ -85,9 +96,12 @@ class Settings:
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:  # nan and inf are read as floats too
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected a number above 0.")
-        for name in ("recheck_s", "drain_s"):
+        for name in ("recheck_s", "drain_s", "model_idle_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"{flag_of(name)} is {getattr(self, name)}; expected 0 or more seconds.")
+        if self.max_models < 2:
+            raise SettingsError(f"--max-models is {self.max_models}; expected 2 or more: the default model"
+                                " and another.")
         if self.engine not in ("auto", "onnx", "keras"):
             raise SettingsError(f"--engine is {self.engine!r}; expected auto, onnx or keras.")
         if self.log_format not in ("text", "json"):
@@ -99,8 +113,11 @@ class Settings:
             if not _NAME.fullmatch(name):
                 raise SettingsError(f"--public-host is {name!r}; expected a name or address alone, such as"
                                     " pixfield.example.")
-        if self.public_host and self.token_file is None:
-            raise SettingsError(f"--public-host {self.public_host[0]} means that other machines reach the server: add"
+        if self.public_url is not None:
+            check_public_url(self.public_url)
+        if self.public_hosts and self.token_file is None:
+            flag = f"--public-host {self.public_host[0]}" if self.public_host else f"--public-url {self.public_url}"
+            raise SettingsError(f"{flag} means that other machines reach the server: add"
                                 " --token-file FILE (a token in it).")
         if not is_loopback(self.host) and self.token_file is None:
             raise SettingsError(f"--host {self.host} is open to other machines: add --token-file FILE (a token in it).")
@@ -108,13 +125,27 @@ class Settings:
             raise SettingsError(f"--tabpy-host {self.tabpy_host} lets other machines run scripts: add"
                                 " --tabpy-password-file FILE (made by `tabpy-user`).")
 
+    @property
+    def public_hosts(self) -> tuple[str, ...]:
+        """The names of --public-host, and that of --public-url unless it means this machine alone."""
+        host = (urlsplit(self.public_url).hostname or "") if self.public_url else ""
+        return (*self.public_host, host) if host and not is_loopback(host) else self.public_host
+
+    @property
+    def base_url(self) -> str:
+        """What stands in front of picture addresses, without a slash at the end."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
     def with_checked_folders(self) -> Settings:
         """The same settings; raises `SettingsError` for a missing folder or file, a mapping elsewhere or no URL."""
         for folder in self.images:
             if not folder.is_dir():
                 raise SettingsError(f"--images {folder}: there is no such folder; name one that exists.")
         for text in self.allow_url:
-            UrlPrefix.of(text)
+            prefix_of(text)
         roots = Roots.of(self.images)
         for target in PathTexts.of(self.map).folders.values():
             if not roots.contains(target):
@@ -126,12 +157,30 @@ class Settings:
 
 
 _POSITIVE = ("deadline_s", "cache_mb", "max_rows", "max_body_mb", "max_image_mb", "max_image_megapixels", "queue_rows",
-             "max_decode_s", "max_decode_mb",
+             "max_decode_s", "max_decode_mb", "picture_cache_mb",
              "batch_size", "engine_threads", "decode_threads", "log_max_mb", "log_files",
              "fetch_threads", "url_timeout_s")
 
 
 _NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE | re.ASCII)
+
+
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
+
+
+def check_public_url(text: str) -> None:
+    """Raise SettingsError unless `text` can stand in front of an address: a scheme, a host, a port and folders."""
+    try:
+        parts = urlsplit(text)
+        is_fit = (parts.scheme in ("http", "https") and bool(_NAME.fullmatch(parts.hostname or ""))
+                  and parts.port != 0 and parts.username is None and "?" not in text and "#" not in text
+                  and bool(_PREFIX.fullmatch(parts.path)) and not {".", ".."} & set(parts.path.split("/"))
+                  and text.isascii() and not re.search(r"[\s\\]", text))
+    except ValueError:  # a port that is no number, half an IPv6 address
+        is_fit = False
+    if not is_fit:
+        raise SettingsError(f"--public-url is {text!r}; expected http or https, a host and at most folders, such as"
+                            " https://pixfield.example/px.")
 
 
 def is_loopback(host: str) -> bool:
@@ -142,6 +191,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def url_of(host: str, port: int) -> str:
+    """Where this machine reaches what listens on `host`."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - to reach, not to bind
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 def flag_of(name: str) -> str:
@@ -165,11 +220,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag_of(name), action="store_true", help=metadata["help"], **options)
             parser.add_argument(contrary_flag_of(name), action="store_false", help=argparse.SUPPRESS, **options)
         elif default == ():
-            parser.add_argument(flag_of(name), action="append", type=kind_of(name), metavar=metadata["metavar"],
+            parser.add_argument(flag_of(name), action="append", type=_reader_of(name), metavar=metadata["metavar"],
                                 help=text, **options)
         else:
-            parser.add_argument(flag_of(name), type=kind_of(name), metavar=metadata["metavar"] or name.upper(),
+            parser.add_argument(flag_of(name), type=_reader_of(name), metavar=metadata["metavar"] or name.upper(),
                                 help=text, **options)
+
+
+def _reader_of(name: str) -> Callable[[str], Any]:
+    """What makes a setting's value of a word of the command line."""
+    kind = kind_of(name)
+    return _path if kind is Path else kind
+
+
+def _path(text: str) -> Path:
+    if not text:  # an empty variable of a shell: Path("") would be the working directory
+        raise argparse.ArgumentTypeError("expected a path, received nothing")
+    return Path(text)
 
 
 def kind_of(name: str) -> type:

@@ -148,11 +148,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parsed(name: str, text: str, variable: str) -> Any:
-    """A variable's text as the setting's type; a list is separated as PATH is."""
+    """A variable's text as the setting's type; a list of folders is separated as PATH is, one of texts by `;`.
+
+    A colon, which separates PATH's folders on most systems, stands in every URL, drive and IPv6 address.
+    """
     kind = kind_of(name)
     refusal = f"{variable} is {text!r}; expected {_WISHES[kind]}."
     if _ROWS[name].default == ():
-        return tuple(_converted(kind, item, refusal) for item in text.split(os.pathsep) if item)
+        items = text.split(os.pathsep if kind is Path else ";")
+        return tuple(_converted(kind, item.strip(), refusal) for item in items if item.strip())
     return _converted(kind, text.strip(), refusal)
 
 

@@ -7,20 +7,22 @@ has yet to be read. A warm column costs one dictionary look-up a row: the rest i
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from server.column import Column, Known
+from server.filesystems import Places
 from server.found_url import Found, FoundUrl
-from server.path_error import PathError
+from server.looks import Looks
+from server.path_error import ExchangedError, PathError
 from server.path_text import PathTexts
-from server.paths import FoundFile, PathResolver, Roots, look_again
+from server.paths import FoundFile, PathResolver, Roots, look_again, read_file
 from server.store import Store, StoredSource
-from server.url_fetch import Fetched, UrlFetcher
+from server.url_fetch import UrlFetcher
 from server.url_prefix import IS_URL
 
 log = logging.getLogger(__name__)
@@ -29,23 +31,6 @@ _ABSENT, _NO_PATH, _STAR = 0, 1, 2  # slots that are always there
 _BYTES_A_ROW = 560  # objects, dictionary entry and array cells of a row without its text: measured, 1,000,000 rows
 _BYTES_A_LETTER = 2  # the text may be kept twice: as written, and as the path it led to
 _NEVER = -np.inf
-
-
-@dataclass(slots=True)
-class Column:
-    """What is known of a column's rows: `digests` and `errors` by row (one of them or neither), `to_read` by text."""
-
-    digests: list[str | None]
-    errors: dict[int, str] = field(default_factory=dict)
-    to_read: dict[str, Found] = field(default_factory=dict)
-
-
-class _Known(NamedTuple):
-    """A remembered row: the file or URL (None for an error), its digest, or the error."""
-
-    found: Found | None
-    digest: str | None
-    error: str | None
 
 
 class Sources:
@@ -60,15 +45,18 @@ class Sources:
         limit_bytes: memory it may take; the oldest half goes when it is reached.
         store: where sources outlive the process.
         clock: seconds that never go back.
+        places: the file systems the roots are on, for tests.
     """
 
     def __init__(self, *, roots: Roots, max_bytes: int, recheck_s: float, limit_bytes: int, store: Store,
                  clock: Callable[[], float], texts: PathTexts | None = None,
-                 urls: UrlFetcher | None = None) -> None:
+                 urls: UrlFetcher | None = None, places: Callable[[], Places] | None = None) -> None:
         self._texts, self._urls = texts or PathTexts(), urls or UrlFetcher()
         self._roots, self._max_bytes, self._recheck_s = roots, max_bytes, recheck_s
         self._limit_bytes = max(1_000_000, limit_bytes)
         self._store, self._clock = store, clock
+        spelled = [(folder, os.path.realpath(folder)) for folder in roots.folders]
+        self._looks = Looks(places or partial(Places.of, spelled), clock=clock)
         meaning = "".join(f"\n{' '.join(key)} = {folder}" for key, folder in sorted(self._texts.folders.items()))
         meaning += "".join(f"\n{prefix}" for prefix in sorted(self._urls.prefixes))
         self._owner = store.name_id("roots " + "\n".join(roots.allowed) + meaning)
@@ -80,6 +68,14 @@ class Sources:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def close(self) -> None:
+        """End the threads that look at slow file systems."""
+        self._looks.close()
+
+    def stop_waiting(self) -> None:
+        """Let every request go on with the files that were looked at so far."""
+        self._looks.stop_waiting()
 
     def resolve(self, texts: Sequence[str | None], *, give_up_at: float = np.inf) -> Column:
         """What is known of each row of `texts`, after looking again at what is older than the window.
@@ -96,28 +92,40 @@ class Sources:
                 rows = np.flatnonzero(self._has_error[taken]).tolist()
                 column.errors = {row: known[slots[row]].error or "" for row in rows}
         if is_stale.any():
-            changed = self._touch(np.unique(taken[is_stale]), known, generation, give_up_at)
-            rows_to_refresh = np.flatnonzero(is_stale & np.isin(taken, changed))
-            self._refresh(texts, rows_to_refresh, column, give_up_at)
+            stale = np.flatnonzero(is_stale).tolist()
+            changed = self._touch({slots[row] for row in stale}, known, generation, give_up_at)
+            self._refresh(texts, [row for row in stale if slots[row] in changed], column, give_up_at)
         return column
 
     def learn(self, text: str, found: Found, digest: str) -> None:
         """Remember that `text` meant `found` with the content `digest`, here and in the store."""
         if isinstance(found, FoundUrl):
             found = found._replace(digest=digest)
-        self._remember([(text, _Known(found, digest, None))], self._clock())
+        self._remember([(text, Known(found, digest, None))], self._clock())
         self._store.put_source(self._owner, StoredSource(text, found, digest))
 
     def fail(self, text: str, error: str) -> None:
         """Remember for a window that the URL `text` could not be read, so that it is not asked for by every request."""
-        self._remember([(text, _Known(None, None, error))], self._clock())
+        self._remember([(text, Known(None, None, error))], self._clock())
 
-    def fetch(self, found: FoundUrl) -> Fetched:
-        """What a URL answers now; raises PathError."""
-        return self._urls.fetch(found, max_bytes=self._max_bytes)
+    def read(self, text: str, found: Found | None, *, is_known: bool) -> tuple[bytes | None, Found]:
+        """The bytes of what `text` was last found to mean, and what was read; raises PathError.
 
-    def find(self, text: str) -> FoundFile:
-        """The file that `text` means now, whatever is remembered; raises PathError."""
+        Where the URL's content `is_known`, it is sent again only if it has changed, else the bytes are None.
+        """
+        found = found or self.find(text)
+        if isinstance(found, FoundUrl):
+            return self._urls.fetch(found if is_known else FoundUrl(found.url), max_bytes=self._max_bytes)
+        try:
+            return read_file(found, max_bytes=self._max_bytes)
+        except ExchangedError:  # replaced since it was found, which may be a window ago
+            found = PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
+            return read_file(found, max_bytes=self._max_bytes)
+
+    def find(self, text: str) -> Found:
+        """The file or URL that `text` means now, whatever is remembered; raises PathError."""
+        if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
+            return self._urls.admit(text.strip())
         return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
 
     def files(self, texts: list[str]) -> dict[str, Found]:
@@ -130,7 +138,7 @@ class Sources:
         for page in self._store.every_source(self._owner):
             if self._bytes + sum(map(_bytes_of, (row.text for row in page))) > self._limit_bytes:
                 return count
-            self._remember([(row.text, _known(row)) for row in page], _NEVER, keep=True)
+            self._remember([(row.text, Known.of(row)) for row in page], _NEVER, keep=True)
             count += len(page)
         with self._lock:
             self._is_complete = not self._has_dropped
@@ -138,26 +146,29 @@ class Sources:
 
     # ---- the window --------------------------------------------------------------------------------------------
 
-    def _touch(self, slots: NDArray[np.int64], known: list[_Known], generation: int, give_up_at: float
-               ) -> NDArray[np.int64]:
+    def _touch(self, slots: set[int], known: list[Known], generation: int, give_up_at: float) -> set[int]:
         """Look once at the file of each slot; those that are as they were count as fresh, the others are returned."""
         now = self._clock()
-        unchanged: list[int] = []
-        for count, slot in enumerate(slots.tolist()):
-            found = known[slot].found
-            if found is not None and self._is_unchanged(found):
-                unchanged.append(slot)
-            if count % 4096 == 4095 and self._clock() >= give_up_at:
-                break
-        with self._lock:
-            if generation == self._generation:  # else the slots have been given out anew: look again next time
-                self._checked_at[unchanged] = now
-        return np.setdiff1d(slots, np.array(unchanged, np.int64), assume_unique=True)
 
-    def _refresh(self, texts: Sequence[str | None], rows: NDArray[np.int64], column: Column, give_up_at: float) -> None:
+        def work(block: Sequence[int]) -> list[int]:
+            unchanged = [slot for slot in block
+                         if (found := known[slot].found) is not None and self._is_unchanged(found)]
+            with self._lock:
+                if generation == self._generation:  # else the slots have been given out anew: look again next time
+                    self._checked_at[unchanged] = now
+            return unchanged
+
+        def paths_of(slot: int) -> Sequence[str]:
+            found = known[slot].found
+            return (found.path,) if isinstance(found, FoundFile) else ()
+
+        unchanged = self._looks.do(list(slots), work, paths_of=paths_of, give_up_at=give_up_at)
+        return slots.difference(unchanged)
+
+    def _refresh(self, texts: Sequence[str | None], rows: Sequence[int], column: Column, give_up_at: float) -> None:
         """Resolve the rows that are new or changed; each distinct text once."""
         rows_of: dict[str, list[int]] = {}
-        for row in rows.tolist():
+        for row in rows:
             text = texts[row]
             column.digests[row] = None  # what was known is out of date until it is looked at
             column.errors.pop(row, None)
@@ -165,44 +176,47 @@ class Sources:
                 rows_of.setdefault(text, []).append(row)
         known = self._stored(list(rows_of))
         resolver = PathResolver(self._roots, self._max_bytes, self._texts)
-        fresh: list[tuple[str, _Known]] = []
         now = self._clock()
-        for count, (text, its_rows) in enumerate(rows_of.items()):
-            if count % 512 == 511 and self._clock() >= give_up_at:
-                break
-            result = self._look(text, known.get(text), resolver)
-            _note(column, text, its_rows, result)
-            if result.digest is not None or result.error is not None:
-                fresh.append((text, result))
-        self._remember(fresh, now)
 
-    def _stored(self, texts: list[str]) -> dict[str, _Known]:
+        def work(block: Sequence[str]) -> list[tuple[str, Known]]:
+            found = [(text, self._look(text, known.get(text), resolver)) for text in block]
+            self._remember([(text, result) for text, result in found
+                            if result.digest is not None or result.error is not None], now)
+            return found
+
+        def paths_of(text: str) -> Sequence[str]:
+            return () if IS_URL.match(text.lstrip()) and not self._texts.folders else resolver.paths_of(text)
+
+        for text, result in self._looks.do(list(rows_of), work, paths_of=paths_of, give_up_at=give_up_at):
+            column.note(text, rows_of[text], result)
+
+    def _stored(self, texts: list[str]) -> dict[str, Known]:
         """What the store says of those `texts` that memory does not have: memory's were looked at already."""
         if self._is_complete:
             return {}
         with self._lock:
             absent = [text for text in texts if text not in self._slots]
         stored = self._store.sources(self._owner, absent) if absent else []
-        return {source.text: _known(source) for source in stored}
+        return {source.text: Known.of(source) for source in stored}
 
-    def _recall(self, texts: list[str]) -> dict[str, _Known]:
+    def _recall(self, texts: list[str]) -> dict[str, Known]:
         """What memory, else the store, says of `texts`."""
         with self._lock:
             known = {text: self._known[self._slots[text]] for text in texts if text in self._slots}
         return known | self._stored([text for text in texts if text not in known])
 
-    def _look(self, text: str, known: _Known | None, resolver: PathResolver) -> _Known:
+    def _look(self, text: str, known: Known | None, resolver: PathResolver) -> Known:
         """The file or URL as it is now: the digest stays when the signature does, or until the URL expires."""
         if known is not None and known.found is not None and self._is_unchanged(known.found):
             return known
         try:
             if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
-                return _Known(self._expired(text, known), None, None)
-            return _Known(resolver.resolve(text), None, None)
+                return Known(self._expired(text, known), None, None)
+            return Known(resolver.resolve(text), None, None)
         except PathError as exc:
-            return _Known(None, None, str(exc))
+            return Known(None, None, str(exc))
 
-    def _expired(self, text: str, known: _Known | None) -> FoundUrl:
+    def _expired(self, text: str, known: Known | None) -> FoundUrl:
         """The URL to be asked for, with what was known of it, so that it is sent again only if it has changed."""
         found = self._urls.admit(text.strip())
         previous = known or self._recall([text]).get(text)
@@ -215,7 +229,7 @@ class Sources:
 
     # ---- memory ------------------------------------------------------------------------------------------------
 
-    def _remember(self, rows: Iterable[tuple[str, _Known]], checked_at: float, *, keep: bool = False) -> None:
+    def _remember(self, rows: Iterable[tuple[str, Known]], checked_at: float, *, keep: bool = False) -> None:
         """Write rows into their slots; `keep` leaves what is there already."""
         with self._lock:
             for text, known in rows:
@@ -237,9 +251,9 @@ class Sources:
     def _clear(self) -> None:
         self._generation += 1
         self._bytes = 0
-        no_path = _Known(None, None, "no path given")
-        star = _Known(None, None, "several paths in one mark (ATTR gave *): put the path field on Detail")
-        self._known = [_Known(None, None, None), no_path, star]
+        no_path = Known(None, None, "no path given")
+        star = Known(None, None, "several paths in one mark (ATTR gave *): put the path field on Detail")
+        self._known = [Known(None, None, None), no_path, star]
         self._slots: dict[str | None, int] = {None: _NO_PATH, "": _NO_PATH, "*": _STAR}
         self._checked_at = np.full(1024, _NEVER)
         self._checked_at[[_NO_PATH, _STAR]] = np.inf
@@ -268,21 +282,3 @@ class Sources:
 
 def _bytes_of(text: str) -> int:
     return _BYTES_A_ROW + _BYTES_A_LETTER * len(text)
-
-
-def _known(stored: StoredSource) -> _Known:
-    """A stored source as it is remembered: an absolute path shares its text."""
-    found = stored.found
-    if isinstance(found, FoundUrl):
-        return _Known(found, stored.digest, None)
-    return _Known(FoundFile(stored.text, found.signature) if found.path == stored.text else found, stored.digest, None)
-
-
-def _note(column: Column, text: str, rows: list[int], result: _Known) -> None:
-    """Write what was found of `text` into all its rows."""
-    if result.digest is None and result.found is not None:
-        column.to_read[text] = result.found
-    for row in rows:
-        column.digests[row] = result.digest
-        if result.error is not None:
-            column.errors[row] = result.error

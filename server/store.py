@@ -1,7 +1,8 @@
 """Answers that outlive the process: SQLite in WAL mode, one file in the state folder.
 
-Digests enter, answers leave, ten thousand in one statement. Three tables: which content a path had (`sources`), what a
-model said of a content (`answers`), and its embedding in a table of its own, because columns of labels never need it.
+Digests enter, answers leave, ten thousand in one statement. Four tables: which content a path had (`sources`), what a
+model said of a content (`answers`), its embedding in a table of its own, because columns of labels never need it, and
+which content a public id means, where addresses of its pictures were given out (`images`).
 Writes are queued and committed by one thread, so a request never waits for the disk; what is queued is readable.
 """
 
@@ -12,7 +13,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,7 +25,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 log = logging.getLogger(__name__)
 
-__all__ = ["SCHEMA_VERSION", "Store", "StoredAnswer", "StoredSource"]
+__all__ = ["SCHEMA_VERSION", "Store", "StoredAnswer", "StoredImage", "StoredSource"]
 
 _COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -9` loses what was not yet committed
 _AGAIN_S = 5.0  # a disk that was full a moment ago is still full
@@ -51,6 +52,14 @@ class StoredSource(NamedTuple):
     digest: str
 
 
+class StoredImage(NamedTuple):
+    """Which content a public id means, and a path text that had it when an address was given out."""
+
+    id: str
+    text: str
+    digest: str
+
+
 class Store:
     """One SQLite file; safe for many threads. `close` writes what is queued."""
 
@@ -60,6 +69,7 @@ class Store:
         self._sources: dict[tuple[int, str], StoredSource] = {}
         self._answers: dict[tuple[int, str], StoredAnswer] = {}
         self._vectors: dict[tuple[int, str], bytes] = {}
+        self._images: dict[str, StoredImage] = {}
         self._wake = threading.Event()
         self._is_closing = False
         self._fault: str | None = None
@@ -77,7 +87,7 @@ class Store:
     @property
     def queued(self) -> int:
         """Rows that wait to be written."""
-        return len(self._sources) + len(self._answers)
+        return len(self._sources) + len(self._answers) + len(self._images)
 
     def name_id(self, name: str) -> int:
         """The small number that stands for a long name (a model digest, a set of roots) in every table."""
@@ -106,6 +116,13 @@ class Store:
         unsealed = {digest: unseal(digest, vector) for digest, vector in self._select(_VECTORS, model, digests)}
         found = {digest: vector for digest, vector in unsealed.items() if vector is not None}
         return found | {digest: vector for digest, vector in queued.items() if vector is not None}
+
+    def image(self, public_id: str) -> StoredImage | None:
+        """What `public_id` means, where an address of it was given out."""
+        with self._lock:
+            queued = self._images.get(public_id)
+        found = [] if queued else self._select(_IMAGES, 0, [public_id])
+        return queued or (StoredImage(*found[0]) if found else None)
 
     def every_source(self, roots: int) -> Iterator[list[StoredSource]]:
         """All sources under `roots` in pages, for filling the memory at the start."""
@@ -140,11 +157,22 @@ class Store:
             else:
                 self._not_queued += 1
 
+    def put_images(self, images: Iterable[StoredImage]) -> set[str]:
+        """Queue what public ids mean; returns the ids of those that are kept: not of a name that is no UTF-8."""
+        storable = {image.id: image for image in images if _is_storable(image.text)}
+        with self._lock:
+            if len(self._images) + len(storable) > _SOURCES_QUEUED:
+                self._not_queued += len(storable)
+                return set()
+            self._images |= storable
+        return set(storable)
+
     def flush(self) -> None:
         """Write what is queued now."""
         with self._lock:
             sources, answers, vectors = dict(self._sources), dict(self._answers), dict(self._vectors)
-        if not (sources or answers):
+            images = dict(self._images)
+        if not (sources or answers or images):
             return
         today = int(time.time() // _DAY_S)
         with self._file.connection() as connection, connection:
@@ -157,10 +185,12 @@ class Store:
             connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
                                    [(model, digest, seal(digest, vector))
                                     for (model, digest), vector in vectors.items()])
+            connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?)", images.values())
         with self._lock:  # only what was written: the same key may have been queued again meanwhile
             _forget(self._sources, sources)
             _forget(self._answers, answers)
             _forget(self._vectors, vectors)
+            _forget(self._images, images)
 
     def _write_loop(self) -> None:
         while not self._is_closing:
@@ -218,6 +248,8 @@ _ANSWERS = ("SELECT a.digest, a.ranking, a.note FROM json_each(?1) AS k"
             " CROSS JOIN answers AS a ON a.model = ?2 AND a.digest = k.value")
 _VECTORS = ("SELECT e.digest, e.vector FROM json_each(?1) AS k"
             " CROSS JOIN embeddings AS e ON e.model = ?2 AND e.digest = k.value")
+_IMAGES = ("SELECT i.id, i.text, i.digest FROM json_each(?1) AS k CROSS JOIN images AS i ON i.id = k.value"
+           " WHERE ?2 = 0")  # images have no owner
 
 
 def _source(row: tuple[Any, ...]) -> StoredSource:

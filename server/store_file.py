@@ -14,18 +14,19 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 SEAL_BYTES = 4
 """Length of the checksum behind each value."""
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
                                     mtime_ns INTEGER, digest TEXT, PRIMARY KEY (roots, text)) WITHOUT ROWID;
@@ -33,7 +34,17 @@ CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, no
                                     written_day INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (model, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embeddings (model INTEGER, digest TEXT, vector BLOB, PRIMARY KEY (model, digest))
                                     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, text TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a file has in it: its tables, their version, and how rows of an older version are brought up to date."""
+
+    version: int
+    tables: str
+    upgrade: Callable[[sqlite3.Connection, int], None] = lambda _connection, _version: None
 
 
 def is_damage(exc: sqlite3.Error) -> bool:
@@ -55,10 +66,10 @@ def unseal(key: str, sealed: object) -> bytes | None:
 
 
 class StoreFile:
-    """Connections to one SQLite file, for many threads; `replace` swaps the file while nobody uses it."""
+    """Connections to one SQLite file, for many threads; a damaged one is swapped for a new one while nobody uses it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, schema: Schema | None = None) -> None:
+        self.path, self._schema = path, schema or ANSWERS
         self._names: dict[str, int] = {}
         self._idle: list[sqlite3.Connection] = []
         self._in_use, self._generation = 0, 0
@@ -155,7 +166,7 @@ class StoreFile:
     def _create(self) -> None:
         self.path.touch(mode=0o600)  # SQLite gives its two companions the rights of the file
         with contextlib.closing(self._connect()) as connection:
-            _migrate(connection, self.path)
+            _migrate(connection, self.path, self._schema)
             if self._names:
                 with connection:
                     connection.executemany("INSERT INTO names (id, name) VALUES (?, ?)",
@@ -173,17 +184,25 @@ class StoreFile:
         return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
+    if version > schema.version:
         raise SettingsError(f"{path} was written by a newer Pixfield (schema {version}, this one reads"
-                            f" {SCHEMA_VERSION}): update Pixfield or start with another --state folder.")
+                            f" {schema.version}): update Pixfield or start with another --state folder.")
     with connection:
-        if version == 1:  # had neither days (0 is the oldest there is) nor checksums
-            connection.create_function("seal", 2, seal)
-            connection.execute("ALTER TABLE answers ADD COLUMN written_day INTEGER NOT NULL DEFAULT 0")
-            connection.executescript(_SCHEMA)
-            connection.execute("UPDATE answers SET ranking = seal(digest, ranking)")
-            connection.execute("UPDATE embeddings SET vector = seal(digest, vector)")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        schema.upgrade(connection, version)
+        connection.executescript(schema.tables)
+        connection.execute(f"PRAGMA user_version = {schema.version}")
+
+
+def _upgrade_answers(connection: sqlite3.Connection, version: int) -> None:
+    """Version 1 had neither days (0 is the oldest there is) nor checksums; 2 had no `images`, which are made empty."""
+    if version == 1:
+        connection.create_function("seal", 2, seal)
+        connection.execute("ALTER TABLE answers ADD COLUMN written_day INTEGER NOT NULL DEFAULT 0")
+        connection.executescript(_TABLES)
+        connection.execute("UPDATE answers SET ranking = seal(digest, ranking)")
+        connection.execute("UPDATE embeddings SET vector = seal(digest, vector)")
+
+
+ANSWERS = Schema(SCHEMA_VERSION, _TABLES, _upgrade_answers)

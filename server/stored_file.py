@@ -50,8 +50,13 @@ class StoredFile:
 
     @property
     def size_bytes(self) -> int:
-        """The file and what belongs to it."""
-        return sum(path.stat().st_size for path in self.path.parent.glob(self.path.name + "*"))
+        """The file and SQLite's two companions of it; not the damaged ones that were set aside."""
+        parts = (Path(f"{self.path}{ending}") for ending in ("", "-wal", "-shm"))
+        return sum(path.stat().st_size for path in parts if path.exists())
+
+    def set_aside(self) -> list[Path]:
+        """Damaged files of before, which nothing reads any more."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
 
     def owners(self) -> list[Owner]:
         """Every model version and root set that has a name, in the order they came."""
@@ -63,6 +68,15 @@ class StoredFile:
                            " NULL, NULL FROM names n LEFT JOIN sources s ON s.roots = n.id"
                            " WHERE n.name LIKE 'roots %' GROUP BY n.id")
         return [Owner(name, count, int(size), _date(first), _date(last)) for name, count, size, first, last in rows]
+
+    def images(self) -> tuple[int, int]:
+        """How many contents have addresses that were given out, and their bytes."""
+        ((count, size),) = self._rows("SELECT count(*), total(length(id) + length(text) + length(digest)) FROM images")
+        return count, int(size)
+
+    def digests_of_images(self) -> frozenset[str]:
+        """The contents that addresses were given out for."""
+        return frozenset(digest for (digest,) in self._rows("SELECT digest FROM images"))
 
     def prune_versions(self, kept: frozenset[str]) -> int:
         """Remove the answers of every version whose digest is not in `kept`; returns how many."""
@@ -92,6 +106,7 @@ class StoredFile:
                     self._change(f"DELETE FROM {table} WHERE (model, digest) IN (SELECT model, digest FROM oldest)")  # noqa: S608 - our own names
                 self._change("DROP TABLE oldest")
                 self._drop_sources_without_answer()
+                self._change("DELETE FROM images WHERE digest NOT IN (SELECT digest FROM answers)")
             removed += part
             self._shrink()
         return removed
@@ -115,6 +130,10 @@ class StoredFile:
         for name, count in self._rows("SELECT n.name, count(*) FROM embeddings e LEFT JOIN names n ON n.id = e.model"
                                       " WHERE length(e.vector) % 2 OR n.name IS NULL GROUP BY e.model"):
             yield f"{count:,} embeddings of {(name or 'no model')[:12]} have a length no embedding has"
+
+        ((count,),) = self._rows("SELECT count(*) FROM images WHERE length(id) <> 32 OR length(digest) <> 32")
+        if count:
+            yield f"{count:,} picture addresses mean no content: they answer 404 until a column gives them out again"
 
     def _drop_sources_without_answer(self) -> None:
         self._change("DELETE FROM sources WHERE digest NOT IN (SELECT digest FROM answers)")

@@ -25,12 +25,12 @@ from server.child import Child
 from server.doors import read_tokens
 from server.errors import SettingsError
 from server.service import check_model, state_folder
-from server.settings import Settings, is_loopback
+from server.settings import Settings, is_loopback, url_of
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 180.0  # the Keras engine alone may take 20 s to import on a slow machine
-_STOP_TIMEOUT_S = 15.0  # on top of --drain-s
+STOP_TIMEOUT_S = 15.0  # for each child, on top of --drain-s
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)  # the last leaves 20 s of the 30 in which everything is to be back
 _STEADY_S = 10.0  # a child that has run this long starts again without waiting
 _SETTINGS_STATUS = 2
@@ -52,8 +52,7 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{settings.port}"  # noqa: S104 - to reach, not to bind
+        self.url = url_of(settings.host, settings.port)
         self._roles: dict[str, Callable[[], Child]] = {"server": self._start_server}
         if not settings.no_tabpy:
             self._roles["TabPy"] = self._start_tabpy
@@ -85,7 +84,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop both, TabPy first, so that it never meets a missing server."""
         for name in reversed(list(self._children)):
-            self._children.pop(name).stop(self._settings.drain_s + _STOP_TIMEOUT_S)
+            self._children.pop(name).stop(self._settings.drain_s + STOP_TIMEOUT_S)
 
     def watch(self, stop: threading.Event) -> None:
         """Start again what ends, waiting longer each time, until `stop` is set."""
@@ -164,7 +163,7 @@ def _launcher_arguments(settings: Settings, server_url: str) -> list[str]:
     if not is_loopback(settings.tabpy_host):  # both loopback addresses are always listened on
         arguments.append(f"--host={settings.tabpy_host}")
     if settings.tabpy_password_file is not None:  # without one it stays unreachable through a proxy
-        arguments += [f"--public-host={name}" for name in settings.public_host]
+        arguments += [f"--public-host={name}" for name in settings.public_hosts]
     for flag, file in (("--token-file", settings.token_file), ("--password-file", settings.tabpy_password_file)):
         arguments += [] if file is None else [f"{flag}={file.resolve()}"]
     return [*arguments, "--no-evaluate"] if settings.no_evaluate else arguments

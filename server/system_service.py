@@ -7,6 +7,7 @@ copied; flags and variables of this start are written out, with absolute paths, 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from server import settings_sources
 from server.errors import SettingsError
 from server.settings import Settings, as_arguments, contrary_flag_of, flag_of
 from server.settings_sources import SourcedSettings
+from server.supervisor import STOP_TIMEOUT_S
 
 NAME = "pixfield"
 ROOT = Path(__file__).resolve().parent.parent
-_STOP_S = 40  # the supervisor gives each of its two children 15 s
+_LAST_S = 10  # for the supervisor itself, after its two children
 
 Run = Callable[[Sequence[str]], int]
 
@@ -73,11 +75,15 @@ _TASK = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service: what it runs, where, for whom; `user` is the account, None for the one that installs it."""
+    """One service: what it runs, where, for whom; `user` is the account, None for the one that installs it.
+
+    `stop_s` is how long stopping may take before the system kills what is left.
+    """
 
     command: tuple[str, ...]
     folder: Path
     is_of_system: bool
+    stop_s: int
     user: str | None = None
 
     def unit(self) -> str:
@@ -91,7 +97,7 @@ class Service:
         program, *words = map(_unit_word, self.command)
         command = " ".join([program, *(word.replace("$", "$$") for word in words)])  # variables only in arguments
         return _UNIT.format(command=command, folder=_plain(str(self.folder)),
-                            stop_s=_STOP_S, user=user, wanted_by=wanted_by)
+                            stop_s=self.stop_s, user=user, wanted_by=wanted_by)
 
     def task(self) -> str:
         """The definition for Windows' Task Scheduler; it is to be saved in UTF-16."""
@@ -115,6 +121,11 @@ def words_of(found: SourcedSettings) -> list[str]:
         is_off = getattr(found.settings, name) is False
         words += [contrary_flag_of(name)] if is_off else own
     return words
+
+
+def stop_s_of(settings: Settings) -> int:
+    """Seconds in which TabPy and then the server are drained and ended, and the supervisor too."""
+    return math.ceil(2 * (settings.drain_s + STOP_TIMEOUT_S)) + _LAST_S
 
 
 def _unit_word(word: str) -> str:
@@ -146,7 +157,7 @@ def main(argv: Sequence[str] | None = None, *, run: Run = subprocess.call,
         found = settings_sources.read(arguments, environment=environment,
                                       are_folders_checked=arguments.verb == "install")
         service = Service(command=(_python(), str(ROOT / "run.py"), "serve", *words_of(found)), folder=ROOT,
-                          is_of_system=arguments.system, user=arguments.user)
+                          is_of_system=arguments.system, stop_s=stop_s_of(found.settings), user=arguments.user)
         verbs = {"print": _print, "install": _install, "uninstall": _uninstall}
         return verbs[arguments.verb](service, arguments.on == "windows", run, environment)
     except SettingsError as exc:

@@ -1,41 +1,36 @@
-"""From a URL an analyst wrote to the bytes of its picture, through the prefixes of `--allow-url` only.
+"""The one door to pictures behind URLs: only what `--allow-url` allows, by whatever fetches its scheme.
 
-Every hop (the URL and each redirect) is parsed, compared with the prefixes, looked up once, and connected to at the
-address that was checked. Nothing of the environment is asked: no proxies, no credentials, no cookies.
+A text enters, a `FoundUrl` in canonical form leaves; with it, later, the bytes. A web server and an object storage are
+two fetchers behind the same door: what is remembered, when it is asked for again, the threads and the limits are one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import re
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
-from urllib.parse import urljoin
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from server.found_url import FoundUrl, lifetime_s, validator
-from server.path_error import PathError, TooManyBytesError
-from server.url_address import Lookup, checked_addresses, look_up
-from server.url_connection import Connect, connect, encrypt, get, seconds_left
-from server.url_prefix import PORTS, Url, UrlPrefix, parse_url
-
-MAX_REDIRECTS = 5
-_REDIRECTS = (301, 302, 303, 307, 308)
-_PICTURE = re.compile(r"image/[a-z0-9][a-z0-9.+-]*|application/octet-stream")
-_CONNECT_S = 4.0  # for one address: the next one may answer
-_KEPT_S = 30.0  # a host that did not answer is not asked again for so long: a column has it in every row
-_CHUNK = 1 << 16
+from server.found_url import Fetched, FoundUrl
+from server.http_fetch import HttpFetcher
+from server.path_error import PathError
+from server.storage_fetch import StorageFetcher
+from server.stores import STORES
+from server.url_address import Lookup, look_up
+from server.url_connection import Connect, connect
+from server.url_prefix import PORTS
+from server.url_scheme import AnyUrl, Prefix, parse_picture
 
 
-class Fetched(NamedTuple):
-    """What a URL answered: the bytes, or None where they are as they were; and the URL with its new expiry."""
+class Fetcher(Protocol):
+    """What fetches the URLs of a scheme."""
 
-    data: bytes | None
-    found: FoundUrl
+    def fetch(self, found: FoundUrl, *, max_bytes: int) -> Fetched:
+        """The picture behind `found`; asked for only if it has changed where `found` has validators.
+
+        Raises:
+            PathError: refused, unreachable, too slow, too large or no picture: said in one line.
+        """
 
 
 class UrlFetcher:
@@ -47,128 +42,30 @@ class UrlFetcher:
         lookup, connect_to, tls, now: the network and the clock (time.time), for tests.
     """
 
-    def __init__(self, prefixes: Sequence[UrlPrefix] = (), *, timeout_s: float = 10.0, lookup: Lookup = look_up,
+    def __init__(self, prefixes: Sequence[Prefix] = (), *, timeout_s: float = 10.0, lookup: Lookup = look_up,
                  connect_to: Connect = connect, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
                  now: Callable[[], float] = time.time) -> None:
-        self.prefixes = tuple(prefixes)
-        self._timeout_s, self._lookup, self._connect, self.now = timeout_s, lookup, connect_to, now
-        self._tls = tls() if any(prefix.scheme == "https" for prefix in self.prefixes) else None
-        self._lock = threading.Lock()
-        self._silent: dict[tuple[str, int], tuple[float, str]] = {}
+        self.prefixes, self.now = tuple(prefixes), now
+        schemes = {prefix.scheme for prefix in self.prefixes}
+        web = HttpFetcher(self._allowed, timeout_s=timeout_s, lookup=lookup, connect_to=connect_to, now=now,
+                          tls=tls if "https" in schemes else None)
+        self._fetchers: dict[str, Fetcher] = dict.fromkeys(PORTS, web)
+        for scheme in schemes & STORES.keys():
+            self._fetchers[scheme] = StorageFetcher(self._allowed, STORES[scheme], timeout_s=timeout_s, now=now)
 
     def admit(self, text: str) -> FoundUrl:
         """The URL that `text` means, allowed but not yet asked for; raises PathError."""
         if not self.prefixes:
             raise PathError("URLs are not read: start the server with --allow-url PREFIX")
-        return FoundUrl(str(self._allowed(parse_url(text))))
+        return FoundUrl(str(self._allowed(text)))
 
     def fetch(self, found: FoundUrl, *, max_bytes: int) -> Fetched:
-        """The picture behind `found`; asked for only if it has changed where `found` has validators.
+        """As the fetcher of its scheme has it; raises PathError."""
+        return self._fetchers[self._allowed(found.url).scheme].fetch(found, max_bytes=max_bytes)
 
-        Raises:
-            PathError: refused, unreachable, too slow, too large or no picture: said in one line.
-        """
-        deadline = time.monotonic() + self._timeout_s
-        url = self._allowed(parse_url(found.url))
-        try:
-            for hop in range(MAX_REDIRECTS + 1):
-                with self._ask(url, found if hop == 0 else FoundUrl(found.url), deadline) as answer:
-                    if answer.status not in _REDIRECTS:
-                        return self._taken(answer, found, max_bytes, is_redirected=hop > 0)
-                    url = self._redirected(url, answer.getheader("Location"))
-        except TimeoutError as exc:
-            raise PathError(f"the URL took longer than {self._timeout_s:g} s (--url-timeout-s)") from exc
-        except (OSError, http.client.HTTPException, ValueError) as exc:
-            if isinstance(exc, PathError):
-                raise
-            raise PathError("the URL's server broke off or does not speak HTTP") from exc
-        raise PathError(f"the URL is redirected more than {MAX_REDIRECTS} times")
-
-    # ---- one hop -----------------------------------------------------------------------------------------------
-
-    def _allowed(self, url: Url) -> Url:
-        if url.scheme not in PORTS:
-            raise PathError(f"{url.scheme} URLs are not read, only http and https")
+    def _allowed(self, text: str) -> AnyUrl:
+        """The URL in canonical form, below one of the prefixes: asked before every step, redirects included."""
+        url = parse_picture(text)
         if not any(prefix.allows(url) for prefix in self.prefixes):
             raise PathError("outside the allowed URLs (--allow-url)")
         return url
-
-    def _redirected(self, url: Url, location: str | None) -> Url:
-        if not location:
-            raise PathError("the URL is redirected to nowhere")
-        try:
-            return self._allowed(parse_url(location if "\\" in location else urljoin(str(url), location)))
-        except ValueError as exc:
-            raise PathError(f"the URL is redirected, and there: {exc}") from exc
-
-    @contextlib.contextmanager
-    def _ask(self, url: Url, found: FoundUrl, deadline: float) -> Iterator[http.client.HTTPResponse]:
-        headers = {"If-None-Match": found.etag, "If-Modified-Since": found.last_modified}
-        with contextlib.ExitStack() as stack:
-            sock = stack.enter_context(self._connected(url, deadline))
-            if url.scheme == "https" and self._tls is not None:
-                try:
-                    sock = stack.enter_context(encrypt(sock, url.host, deadline, self._tls))
-                except ssl.SSLError as exc:
-                    reason = getattr(exc, "verify_message", "") or "no secure connection"
-                    raise PathError(f"the URL's server cannot be trusted: {reason}") from exc
-            yield get(sock, url, {name: value for name, value in headers.items() if value}, deadline)
-
-    def _connected(self, url: Url, deadline: float) -> socket.socket:
-        """A connection to a checked address of the URL's host; one that did not answer is left alone for a while."""
-        key = (url.host, url.port)
-        with self._lock:
-            until, reason = self._silent.get(key, (0.0, ""))
-        if time.monotonic() < until:
-            raise PathError(reason)
-        reason = "the URL's host does not answer"
-        try:
-            for address in checked_addresses(url.host, self._lookup(url.host, url.port)):
-                with contextlib.suppress(OSError):
-                    return self._connect(address, url.port, min(_CONNECT_S, seconds_left(deadline)))
-        except PathError:
-            raise
-        except (OSError, ValueError):
-            reason = "the URL's host is not known"
-        with self._lock:
-            self._silent[key] = (time.monotonic() + _KEPT_S, reason)
-        raise PathError(reason)
-
-    # ---- the answer --------------------------------------------------------------------------------------------
-
-    def _taken(self, answer: http.client.HTTPResponse, found: FoundUrl, max_bytes: int, *, is_redirected: bool
-               ) -> Fetched:
-        expires_at = self.now() + lifetime_s(answer.getheader("Cache-Control"))
-        if answer.status == 304 and (found.etag or found.last_modified) and not is_redirected:
-            return Fetched(None, found._replace(expires_at=expires_at))
-        if answer.status != 200:
-            raise PathError(f"the URL's server answered {answer.status} {http.client.responses.get(answer.status, '')}")
-        if (answer.getheader("Content-Encoding") or "identity").lower() != "identity":
-            raise PathError("the URL's answer is compressed, which was not asked for")
-        kind = (answer.getheader("Content-Type") or "application/octet-stream").partition(";")[0].strip().lower()
-        if not _PICTURE.fullmatch(kind):
-            raise PathError(f"the URL's answer is no image but {kind[:80]!a}")
-        data = _body(answer, max_bytes)
-        if is_redirected:  # its validators are another URL's: what is redirected elsewhere tomorrow may have the same
-            return Fetched(data, FoundUrl(found.url, expires_at=expires_at))
-        return Fetched(data, FoundUrl(found.url, validator(answer.getheader("ETag")),
-                                      validator(answer.getheader("Last-Modified")), expires_at))
-
-
-def _body(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
-    """The bytes of an answer; raises PathError where they are too many, none, or fewer than announced."""
-    announced = answer.length
-    if announced is not None and announced > max_bytes:
-        raise TooManyBytesError(announced, max_bytes)
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := answer.read(_CHUNK):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > max_bytes:
-            raise TooManyBytesError(size, max_bytes)
-    if announced is not None and size < announced:
-        raise PathError("the URL's answer was cut off: ask again")
-    if size == 0:
-        raise PathError("the URL's answer is empty")
-    return b"".join(chunks)

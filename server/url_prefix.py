@@ -47,6 +47,11 @@ class Url(NamedTuple):
         return host if self.port == PORTS.get(self.scheme) else f"{host}:{self.port}"
 
     @property
+    def place(self) -> str:
+        """Where the path begins, as a mapping compares it."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
     def target(self) -> str:
         """Path and query as the request line has them."""
         encoded = (quote(segment, safe=_IN_SEGMENT, errors="surrogateescape") for segment in self.segments)
@@ -160,6 +165,6 @@ class UrlPrefix(NamedTuple):
                                 " https://img.example/photos.")
         return cls(url.scheme, url.host, url.port, url.segments[:-1] if url.segments[-1:] == ("",) else url.segments)
 
-    def allows(self, url: Url) -> bool:
+    def allows(self, url: object) -> bool:
         """Whether `url` is the prefix or lies below it."""
-        return url[:3] == self[:3] and url.segments[:len(self.segments)] == self.segments
+        return isinstance(url, Url) and url[:3] == self[:3] and url.segments[:len(self.segments)] == self.segments

@@ -102,7 +102,7 @@ def test_labels_are_right(running: Running, folder: Path, paths: list[str]) -> N
     assert sum(got == want for got, want in zip(column, expected, strict=True)) >= ROWS - 1
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_partition_proof(running: Running, paths: list[str], data: st.DataObject) -> None:
     """Whatever else is in the column, a picture has the same values."""

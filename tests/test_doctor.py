@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +25,9 @@ from models import digits
 from server.doctor.__main__ import CHECKS, examine, main, report
 from server.doctor.finding import Case, Finding
 from server.doctor.machine import mappings
+from server.doctor.machine import state as state_findings
 from server.functions import FUNCTIONS
 from server.service import state_folder
-from server.settings import Settings
 from server.store import SCHEMA_VERSION
 from tabpy_functions import deployment, function_table
 from tabpy_functions.endpoints import endpoint_of
@@ -490,11 +489,31 @@ def test_at_least_fifteen_faults_are_planted() -> None:
     assert len(CHECKS) == 11
 
 
-def test_a_mapping_that_leads_nowhere_is_named(world: World, tmp_path: Path) -> None:
-    """Where this Pixfield has mappings."""
-    rows = (rf"\\nas\a={tmp_path}", rf"\\nas\b={tmp_path / 'none'}", r"\\nas\c=https://img.corp/c")
-    settings = cast("Settings", types.SimpleNamespace(map=rows))
-    assert [finding.is_well for finding in mappings(replace(world.healthy, settings=settings))] == [True, False, True]
+@pytest.mark.parametrize(("target", "words"), [
+    ("{images}", "mapping: "),
+    ("{images}/a=b", "mapping: "),
+    ("{images}/none", "which is no folder"),
+    ("https://img.corp/c", "which is no folder"),
+    ("{elsewhere}", "in none of --images"),
+    ("", "expected FROM=TO"),
+])
+def test_a_mapping_is_read_as_the_server_reads_it(world: World, tmp_path: Path, target: str, words: str) -> None:
+    """It is well where `serve` takes it, else the finding says why not."""
+    images = tmp_path / "images"
+    (images / "a=b").mkdir(parents=True)
+    mapping = rf"\\nas\a={target.format(images=images, elsewhere=tmp_path)}"
+    (finding,) = mappings(with_settings(world.healthy, images=(images,), map=(mapping,)))
+    assert (finding.is_well, words in finding.line()) == (words == "mapping: ", True), finding.line()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_the_doctor_changes_nothing_in_the_state_folder(world: World, tmp_path: Path) -> None:
+    """Run as another user it would leave a lock that the server cannot open, or take rights away."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o755)
+    (folder / "image-id.key").touch(mode=0o644)
+    list(state_findings(with_settings(world.healthy, state=folder)))
+    assert ([path.name for path in folder.iterdir()], folder.stat().st_mode & 0o777) == (["image-id.key"], 0o755)
 
 
 def test_settings_that_cannot_be_read_are_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from stack import free_ports, started
 
 from benchmarks.pictures import many_digits
 from benchmarks.tableau import ask, body_of
+from server.app import PLACES
 from server.settings import Settings, as_arguments
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,8 +182,10 @@ def test_one_row_does_not_wait_behind_a_hundred_thousand(tmp_path: Path, digits:
 
 def test_a_busy_server_refuses_at_once_and_stays_alive(tmp_path: Path, digits: list[str]) -> None:
     """With every place taken a request gets 503 and Retry-After at once; health answers; nothing is without answer."""
-    with serving(tmp_path, digits) as server, concurrent.futures.ThreadPoolExecutor(60) as pool:
-        waiting = [pool.submit(server.classify, digits[number:number + 1500], deadline_s=6) for number in range(60)]
+    count = PLACES + 24
+    columns = [digits[10 * number:10 * number + 20] for number in range(count)]
+    with serving(tmp_path, digits) as server, concurrent.futures.ThreadPoolExecutor(count) as pool:
+        waiting = [pool.submit(server.classify, column, deadline_s=10) for column in columns]
         wait_for_misses(server)
         done, _ = concurrent.futures.wait(waiting, timeout=30, return_when=concurrent.futures.FIRST_COMPLETED)
         started = time.monotonic()

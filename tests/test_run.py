@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["demo", "serve", "deploy", "doctor", "store", "service", "models", "bench", "test", "wheels"]
+VERBS = ["demo", "serve", "deploy", "doctor", "store", "service", "train", "experiment", "models", "bench", "test",
+         "storage", "wheels"]
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 DEMO = """
 import json, os, sys
@@ -232,7 +233,7 @@ def test_a_wheel_folder_may_be_named_by_a_variable(tmp_path: Path) -> None:
             ["--wheels", "none", "demo"],
             "--wheels none: there is no such folder; make it with `python run.py wheels DIR`.\n",
         ),
-        (["wheels"], "wheels needs a folder: python run.py wheels DIR [--all]\n"),
+        (["wheels"], "wheels needs a folder: python run.py wheels DIR [--all | --storage]\n"),
     ],
 )
 def test_a_missing_wheel_folder_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -241,6 +242,19 @@ def test_a_missing_wheel_folder_is_said(tmp_path: Path, arguments: list[str], sa
     result = run(root, *arguments)
     assert (result.returncode, result.stderr) == (2, said)
     assert not (root / ".venv").exists()
+
+
+def test_storage_is_installed_once_beside_what_serves(copy: Path, tmp_path: Path) -> None:
+    """By its own verb; nothing is started, another verb needs no install then, and its wheels can be gathered."""
+    (copy / "requirements-storage.txt").write_text(f"-r requirements-serve.txt\n{make_wheel(copy, 'tinystore')}\n")
+    first, again, demo = run(copy, "storage"), run(copy, "storage"), run(copy, "demo")
+    assert [(result.returncode, "Installing" in result.stderr) for result in (first, again, demo)] == [
+        (0, True), (0, False), (7, False)]
+    said = "Installed: python run.py serve --allow-url s3://BUCKET/FOLDER (or az:, gs:)\n"
+    assert (first.stdout, again.stdout) == (said, said)
+    assert run(copy, "wheels", "stored", "--storage", cwd=tmp_path).returncode == 0
+    assert len(list((tmp_path / "stored").iterdir())) == 2
+    assert run(copy, "storage", "s3").returncode == 2
 
 
 def test_wheels_are_gathered_for_another_machine(copy: Path, tmp_path: Path) -> None:
@@ -252,3 +266,14 @@ def test_wheels_are_gathered_for_another_machine(copy: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "every").iterdir())) == 2
     assert result.stdout.startswith(f"{tmp_path / 'every'} has 2 wheels for this system and Python ")
     assert run(offline_copy(tmp_path / "project"), "--wheels", str(tmp_path / "some"), "demo").returncode == 7
+
+
+@pytest.mark.parametrize(("verb", "requirements"), [("add", "requirements.txt"), ("import", "requirements.txt"),
+                                                    ("list", "requirements-serve.txt")])
+def test_what_makes_versions_needs_everything(verb: str, requirements: str) -> None:
+    """Keras comes in where models are made, whatever stands before the verb."""
+    code = f"import run; print(run.requirements_of('models', ['--x', {verb!r}, 'm']))"
+    environment = {**os.environ, "PYTHONPATH": str(RUN.parent)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=RUN.parent, env=environment, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.strip() == requirements

@@ -101,6 +101,19 @@ def test_a_body_too_large_is_refused_before_it_is_read(running: Running, length:
     assert time.monotonic() - began < 2
 
 
+def test_what_is_refused_unread_is_counted(running: Running) -> None:
+    """By its status, under an endpoint of its own."""
+    wanted = 'pixfield_requests_total{endpoint="unread",status="413"}'
+
+    def counted() -> float:
+        lines = raw(running, head("GET /metrics HTTP/1.1")).body.decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
+
+    before = counted()
+    raw(running, head(CLASSIFY, JSON, "Content-Length: 1000000000"))
+    assert counted() == before + 1
+
+
 def test_the_largest_body_is_read(running: Running) -> None:
     """To the byte."""
     body = b'{"paths": ["a"]}'.ljust(BODY_MB * 10**6)
@@ -138,6 +151,22 @@ def test_bodies_without_a_token_are_not_kept(running: Running) -> None:
             sock.sendall(b" ")
         replies = [read_reply(sock, "POST") for sock in socks]
     assert ([(reply.status, reply.code) for reply in replies], held < 40) == ([(401, "no_token")] * 40, True)
+
+
+@pytest.mark.parametrize("line", ["POST /healthz HTTP/1.1", f"POST /v1/images/{'0' * 32}.{'0' * 32}/a.png HTTP/1.1"])
+def test_bodies_of_pages_without_a_token_are_not_kept(running: Running, line: str) -> None:
+    """Health and signed addresses are open to everybody, so they take none."""
+    size = BODY_MB * 10**6
+    before = memory_mb(running)
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(closing(connected(running))) for _ in range(40)]
+        for sock in socks:
+            sock.sendall(head(line, JSON, f"Content-Length: {size}") + b" " * (size - 1))
+        held = memory_mb(running) - before
+        for sock in socks:
+            sock.sendall(b" ")
+        replies = {read_reply(sock, "POST").status for sock in socks}
+    assert (len(replies), replies < {404, 405}, held < 40) == (1, True, True)
 
 
 def test_a_refused_body_leaves_the_connection_usable(running: Running) -> None:

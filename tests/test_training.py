@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,10 +13,16 @@ from pathlib import Path
 import pytest
 
 from models import digits
+from models.evaluation.evaluation import Evaluation
+from models.evaluation.files import DATA_FILE, PAGE_FILE
+from models.evaluation.judging import judges
 from models.golden import check_decode, check_engine
 from models.onnx_export import onnx_run
 from models.reference.reference import read_reference
 from models.registry import Registry
+from models.version import ModelVersion
+from server.evaluate import measure
+from server.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("ゼロ", "one", "two three")
@@ -79,6 +86,19 @@ def test_a_killed_training_goes_on_and_is_served(pictures: Path, tmp_path: Path)
     assert (len(reference) > 50, set(reference.labels)) == (True, set(NAMES))
     assert str(pictures.parent) not in (version.folder / "model.json").read_text(encoding="utf-8")
     assert list(work.iterdir()) == []
+    _check_report(version, pictures)
+
+
+def _check_report(version: ModelVersion, pictures: Path) -> None:
+    """The version carries the evaluation of the pictures that judge, and serving's engine confirms it."""
+    written = Evaluation.from_dict(json.loads((version.folder / DATA_FILE).read_text(encoding="utf-8")))
+    asked = judges(version, str(pictures))
+    again = measure(version, asked, settings=Settings(store=version.folder.parents[1]), tell=lambda _done, _all: None)
+    assert {DATA_FILE, PAGE_FILE} <= set(version.spec.files)
+    assert (again.pictures, again.wrong, again.accuracy) == (written.pictures, written.wrong, written.accuracy)
+    assert again.after.log_loss == pytest.approx(written.after.log_loss, abs=1e-3)
+    page = (version.folder / PAGE_FILE).read_text(encoding="utf-8")
+    assert all(text in page for text in ("数字@1", "linear probe", "Course of the training", "unreadable"))
 
 
 def _kill(child: subprocess.Popen[str], line: str) -> bool:
@@ -92,7 +112,11 @@ def _kill(child: subprocess.Popen[str], line: str) -> bool:
     ([".", "--name", "a", "--budget", "soon"], "--budget soon: expected a time such as 45s, 30m or 2h"),
     ([".", "--name", "a/b"], "'a/b' contains '/'"),
     ([".", "--name", "a", "--architecture", "resnet-21"], "There is no architecture 'resnet-21'; choose from"),
+    ([".", "--name", "a", "--weights", "x.h5"], "--weights: name the network they belong to"),
+    ([".", "--name", "a", "--architecture", "cnn", "--weights", "x.h5"], "--weights: cnn takes none"),
+    ([".", "--name", "a", "--architecture", "MobileNetV2", "--weights", "x.h5"], "--weights x.h5: there is no such"),
     (["."], "the following arguments are required: --name"),
+    ([".", "--name", "a", "--report", "nowhere/page.html"], "'nowhere/page.html' is no file in a folder that is there"),
 ])
 def test_a_wrong_order_is_one_sentence(words: list[str], expected: str) -> None:
     """Said before Keras is loaded, without a traceback."""

@@ -33,6 +33,11 @@ class Architecture:
     source: str
     about: str
 
+    @property
+    def takes_weights(self) -> bool:
+        """Whether it can begin with weights from elsewhere: the networks of `keras.applications`."""
+        return "weights" in inspect.signature(self.make).parameters
+
 
 def names() -> tuple[str, ...]:
     """Our own networks by age, then those of `keras.applications`."""

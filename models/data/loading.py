@@ -18,6 +18,7 @@ from models.data.arrays import list_npz
 from models.data.class_names import confusable, in_order
 from models.data.conflicts import settled
 from models.data.decoding import Decoded, Preparation, Progress, as_they_are, decode
+from models.data.digits_source import DIGITS, list_digits
 from models.data.entries import TEST, TRAIN, Entry, Listing
 from models.data.folder import list_folder
 from models.data.keras_datasets import PREFIX, list_keras
@@ -42,12 +43,12 @@ _SHOWN = 10  # classes named in an error
 def load(
     source: str, *, test_source: str | None = None, size: int | None = None, channels: int | None = None,
     resize: str = "squash-bilinear-v1", wishes: Wishes | None = None, cache: Path | None = None,
-    threads: int | None = None, progress: Progress | None = None,
+    threads: int | None = None, progress: Progress | None = None, to_train: bool = True,
 ) -> Labelled:
-    """Every readable picture of `source`, prepared for training.
+    """Every readable picture of `source`, prepared for training or measuring.
 
     Args:
-        source: a folder, a file, or `keras:NAME`; see docs/training-data.md.
+        source: a folder, a file, `keras:NAME` or `sklearn:digits`; see docs/training-data.md.
         test_source: another source whose pictures are the test part, of the same classes.
         size: side of the square result in pixels; from the data without it.
         channels: 3 for RGB, 1 for grey; from the data without it.
@@ -57,6 +58,7 @@ def load(
             taken from there the next time while source and preparation are the same; it may be emptied at any time.
         threads: that decode; one a core without it.
         progress: called with pictures done and pictures in all.
+        to_train: False lifts what training asks for, two classes of two pictures each.
 
     Raises:
         DataError: the source cannot be read, or there is nothing in it to train on.
@@ -73,14 +75,16 @@ def load(
     read = functools.partial(_read, listing.entries, how, threads=threads, progress=progress)
     if cache is None or as_they_are(listing.entries, how) is not None:
         _check_memory(listing, how, wishes.max_memory_mb)
-        return _labelled(listing, read(into=None), how)
-    return _labelled(listing, through_cache(cache, listing.entries, how, read), how)
+        return _labelled(listing, read(into=None), how, to_train=to_train)
+    return _labelled(listing, through_cache(cache, listing.entries, how, read), how, to_train=to_train)
 
 
 def listed(source: str, wishes: Wishes) -> Listing:
     """What is in a source, before any picture is opened; raises `DataError`."""
     if source.startswith(PREFIX):
         return list_keras(source)
+    if source == DIGITS:
+        return list_digits()
     path = Path(source).expanduser()
     try:
         if path.is_dir():
@@ -150,13 +154,13 @@ def _read(
     return settled(entries, decode(entries, how, into=into, threads=threads, progress=progress))
 
 
-def _labelled(listing: Listing, decoded: Decoded, how: Preparation) -> Labelled:
+def _labelled(listing: Listing, decoded: Decoded, how: Preparation, *, to_train: bool) -> Labelled:
     """The arrays with their classes counted; raises `DataError`."""
     if not decoded.kept:
         first = decoded.problems[0]
         raise DataError(f"{listing.source}: none of {len(listing.entries):,} pictures can be used; the first: {first}.")
     entries, digests = [listing.entries[row] for row in decoded.kept], decoded.digests
-    labels = _labels(listing, [entry.label for entry in entries])
+    labels = _labels(listing, [entry.label for entry in entries], to_train=to_train)
     index = {label: place for place, label in enumerate(labels)}
     has_parts = any(entry.part is not None for entry in entries)
     lines = [f"{digest} {entry.part} {entry.label}" for digest, entry in zip(digests, entries, strict=True)]
@@ -175,10 +179,12 @@ def _labelled(listing: Listing, decoded: Decoded, how: Preparation) -> Labelled:
     )
 
 
-def _labels(listing: Listing, found: list[str]) -> tuple[str, ...]:
-    """The classes that have pictures, in the source's order or sorted; raises `DataError` for too few."""
+def _labels(listing: Listing, found: list[str], *, to_train: bool) -> tuple[str, ...]:
+    """The classes that have pictures, in the source's order or sorted; raises `DataError` for too few to train on."""
     used = set(found)
     labels = tuple(label for label in listing.labels if label in used) if listing.labels else in_order(used)
+    if not to_train:
+        return labels
     if len(labels) < _FEWEST_CLASSES:
         raise DataError(f"{listing.source}: has one class, {labels[0]!r}; expected at least two, each with pictures.")
     counts = dict.fromkeys(labels, 0)

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from models.training import baselines, candidates, leaderboard
+from models.interval import wilson
+from models.training import baselines, candidates
 from models.training.candidates import Candidate, attempt
 from models.training.leaderboard import Row
 from models.training.learning_curve import Curve, Point, fit
@@ -93,7 +94,7 @@ def _curve(candidate: Candidate, training: Part, seen: Part, *, within_s: float)
 
 def _why(best: Row, rows: Sequence[Row], recipe: Recipe) -> str:
     others = sorted((row for row in rows if row.kind != "search" and row is not best), key=lambda row: -row.accuracy)
-    low, high = leaderboard.wilson(best.correct, best.validated)
+    low, high = wilson(best.correct, best.validated)
     text = (f"{best.name} was best on {best.validated:,} validation pictures in equal time: {best.accuracy:.1%}"
             f" ({low:.1%} to {high:.1%})")
     if others:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from models.training.material import KEPT
+
 if TYPE_CHECKING:
+    from models.training.loop import Epoch
     from models.training.material import Material
     from models.training.order import Order
     from models.training.train import Trained
+
+_PROBLEMS = 20  # that are quoted
 
 
 def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
@@ -24,11 +30,13 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
     measured = {"validation": measure(trained.validation, material.validating.classes, trained.temperature),
                 "test": measure(trained.test, material.judging.classes, trained.temperature)}
     return {
-        "title": f"{order.name}: {choice.architecture}, trained on {_last(data.source)}",
+        "title": f"{order.name}: {choice.architecture}, trained on {last(data.source)}",
         "accuracy": measured["test"]["accuracy"],
         "measured": measured,
-        "data": {"source": _last(data.source), "test": _last(order.test or "a part of the source"), "sha256": data.digest,
-                 "pictures": len(data), "trained_on": len(material.train), "classes": data.counts()},
+        "data": {"source": last(data.source), "test": KEPT if order.test is None else last(order.test),
+                 "sha256": data.digest, "pictures": len(data), "trained_on": len(material.train),
+                 "classes": data.counts()},
+        "problems": _problems(material),
         "architecture": choice.architecture,
         "why": choice.why,
         "leaderboard": [dict(row) for row in choice.leaderboard],
@@ -36,6 +44,7 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
         "recipe": asdict(choice.recipe),
         "precision": choice.precision,
         "epochs": len(trained.history),
+        "history": [_rounded(epoch) for epoch in trained.history],
         "training_s": round(sum(epoch.seconds for epoch in trained.history)),
         "command": order.command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -44,6 +53,18 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
     }
 
 
-def _last(source: str) -> str:
+def _rounded(epoch: Epoch) -> dict[str, Any]:
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in asdict(epoch).items()}
+
+
+def _problems(material: Material) -> dict[str, Any]:
+    """What was odd about the pictures: how many of each kind, and the first in words."""
+    said = [str(problem) for problem in material.problems[:_PROBLEMS]]
+    for source in {material.data.source, material.judge.source}:
+        said = [text.replace(source, last(source)) for text in said]
+    return {"counts": dict(Counter(problem.kind for problem in material.problems)), "first": said}
+
+
+def last(source: str) -> str:
     """The name of a file or folder without where it lies here: others have it elsewhere."""
     return PurePath(source).name

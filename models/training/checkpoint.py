@@ -37,7 +37,8 @@ class Checkpoint:
         new, old = self.folder.with_name(self.folder.name + ".new"), self.folder.with_name(self.folder.name + ".old")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        np.savez(new / _ARRAYS, **{f"v{number}": np.asarray(value) for number, value in enumerate(_variables(model))})
+        arrays: dict[str, Any] = {f"v{number}": np.asarray(value) for number, value in enumerate(_variables(model))}
+        np.savez(new / _ARRAYS, **arrays)
         state = {"key": self.key, "epoch": pace.epoch, "place": pace.place, "seconds": pace.seconds,
                  "costs": {str(side): cost for side, cost in pace.costs.items()},
                  "history": [asdict(epoch) for epoch in history]}

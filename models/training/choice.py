@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from models.architectures import table
@@ -30,6 +31,7 @@ class Choice:
     why: str
     leaderboard: tuple[Mapping[str, Any], ...] = ()
     curve: Curve | None = None
+    is_fine_tuned: bool = False
 
 
 def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[str], None]) -> Choice:
@@ -37,12 +39,12 @@ def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[s
     recipe = Recipe(epochs=_MOST_EPOCHS, flip=bool(order.flip), seed=order.seed, batch_size=_batch(len(material.train)))
     if order.architecture == "auto":
         return _by_machine(order, material, recipe, ends_at=ends_at, say=say)
-    build = builder(order.architecture, material)
+    build = builder(order.architecture, material, order.weights)
     recipe = recipe.suited(build(material.data.size))
     precision, seconds = faster(build, material.data.size, material.data.channels, recipe)
     say(f"{order.architecture} in {precision}: {1 / seconds:,.0f} pictures a second at {material.data.size} px")
     return Choice(architecture=order.architecture, build=build, recipe=recipe, precision=precision,
-                  why="named by the command")
+                  why="named by the command", is_fine_tuned=order.weights is not None)
 
 
 def _by_machine(order: Order, material: Material, recipe: Recipe, *, ends_at: float, say: Callable[[str], None]
@@ -69,13 +71,15 @@ def _batch(pictures: int) -> int:
     return min(128, max(16, pictures // 50))
 
 
-def builder(architecture: str, material: Material) -> Callable[[int], Any]:
-    """What builds that network for this data, by side."""
-    return functools.partial(_build, architecture, material.data.channels, len(material.data.labels))
+def builder(architecture: str, material: Material, weights: Path | None = None) -> Callable[[int], Any]:
+    """What builds that network for this data, by side; with weights to start from it is frozen but for its head."""
+    return functools.partial(_build, architecture, material.data.channels, len(material.data.labels), weights)
 
 
-def _build(architecture: str, channels: int, classes: int, size: int) -> Any:
-    options = {"patch": _patch(size)} if architecture == "residual" else {}
+def _build(architecture: str, channels: int, classes: int, weights: Path | None, size: int) -> Any:
+    options: dict[str, Any] = {"patch": _patch(size)} if architecture == "residual" else {}
+    if table.find(architecture).takes_weights:
+        options = {"weights": "none" if weights is None else str(weights), "trainable": weights is None}
     return table.build(architecture, size=size, channels=channels, classes=classes, **options)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from models.architectures import table
-from models.data.loading import Wishes
+from models.data.reading import Wishes
 from models.errors import ModelError
 from models.names import name_fault
 from models.training.order import Order, seconds_of
@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _order(words: list[str]) -> Order:
     arguments = _parser().parse_args(words)
-    if arguments.architecture != "auto":
-        table.find(arguments.architecture)
+    _check_network(arguments)
     wishes = Wishes(image_column=arguments.image_column, label_column=arguments.label_column,
                     images=arguments.pictures)
     return Order(
@@ -66,7 +65,21 @@ def _order(words: list[str]) -> Order:
         budget_s=seconds_of(arguments.budget), architecture=arguments.architecture, size=arguments.size,
         weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
         labels=arguments.labels, flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
+        report=arguments.report,
     )
+
+
+def _check_network(arguments: argparse.Namespace) -> None:
+    """Raise `ModelError` for a network there is none of, and for weights without the network they belong to."""
+    if arguments.architecture != "auto":
+        row = table.find(arguments.architecture)
+        if arguments.weights is not None and not row.takes_weights:
+            raise ModelError(f"--weights: {row.name} takes none; name a network of keras.applications with"
+                             " --architecture.")
+    elif arguments.weights is not None:
+        raise ModelError("--weights: name the network they belong to, such as --architecture mobilenetv2.")
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise ModelError(f"--weights {arguments.weights}: there is no such file.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
     parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where pictures that a table names are looked for")
+    parser.add_argument("--report", type=_report, metavar="FILE", help="where the page about the test goes (default:"
+                        " evaluation.html in the version's folder)")
     parser.add_argument("--store", type=Path, default=ROOT / "models" / "store", metavar="DIR",
                         help="the folder of model versions (default: models/store)")
     parser.add_argument("--work", type=Path, default=ROOT / "state" / "training", metavar="DIR",
@@ -102,6 +117,14 @@ def _name(text: str) -> str:
     if fault:
         raise argparse.ArgumentTypeError(f"{text!r} {fault}")
     return text
+
+
+def _report(text: str) -> Path:
+    """A file that can be written at the end of hours."""
+    path = Path(text).absolute()
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that is there")
+    return path
 
 
 def _shown(words: Sequence[str]) -> str:

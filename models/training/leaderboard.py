@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from models.interval import wilson
 
 KINDS = ("baseline", "candidate", "search", "winner")
 """What a row is: without a network, one that was looked at on a subset, a recipe that was tried, what is served."""
@@ -40,17 +41,6 @@ class Row:
         rate = None if self.pictures_a_second is None else round(self.pictures_a_second, 1)
         return asdict(self) | {"accuracy": round(self.accuracy, 5), "low": round(low, 5), "high": round(high, 5),
                                "seconds": round(self.seconds, 1), "pictures_a_second": rate}
-
-
-def wilson(correct: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval 0..1 of a share (Wilson 1927): unlike the usual one it is right for few pictures and near 1."""
-    if count == 0:
-        return 0.0, 1.0
-    share = correct / count
-    middle = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    total = 1 + z * z / count
-    return max(0.0, (middle - half) / total), min(1.0, (middle + half) / total)
 
 
 def as_text(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -66,6 +66,7 @@ class Training:
         checkpoint: where each epoch is kept, and found again.
         precision: the dtype policy of Keras to compute in; weights stay float32.
         say: told about each epoch, with the seconds left.
+        start: the weights to begin with, as `get_weights` of the network has them; the builder's own without.
     """
 
     build: Build
@@ -76,6 +77,7 @@ class Training:
     checkpoint: Checkpoint | None = None
     precision: str = "float32"
     say: Callable[[Epoch, float], None] = lambda _epoch, _left: None
+    start: list[NDArray[np.float32]] | None = None
     history: list[Epoch] = field(default_factory=list)
     _model: Any = None
     _side: int = 0
@@ -125,7 +127,7 @@ class Training:
 
         if side == self._side:
             return
-        weights = None if self._model is None else self._model.get_weights()
+        weights = self.start if self._model is None else self._model.get_weights()
         if self._model is None:
             keras.utils.set_random_seed(self.recipe.seed)
         self._model = compiled(with_precision(self.build, side, self.precision), self.recipe)

@@ -14,7 +14,7 @@ from models.adding import read_labels
 from models.data.entries import Problem
 from models.data.labelled import Labelled
 from models.data.loading import load
-from models.data.splitting import split
+from models.data.splitting import Split, split
 from models.errors import DataError
 from models.training.order import Order
 from models.training.part import Part
@@ -22,6 +22,9 @@ from models.training.part import Part
 log = logging.getLogger(__name__)
 
 Rows = NDArray[np.int64]
+
+KEPT = "a part of the source"
+"""What a card says of the test where no other source judged."""
 
 _SHARE = 0.1  # of the pictures for validation, and for the test where there is no part or source for it
 _ENOUGH = 5000  # pictures tell a temperature and an accuracy to half a per cent; more would be lost for training
@@ -67,15 +70,13 @@ def part(data: Labelled, rows: Rows) -> Part:
 
 def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     """Read what `order` names and deal it; raises `DataError` for what cannot be trained on."""
-    data = _named(load(order.source, size=order.size, wishes=order.wishes), order.labels)
+    data = named(load(order.source, size=order.size, wishes=order.wishes), order.labels)
     say(data.summary())
-    count = len(data) if data.parts is None else int((data.parts == 0).sum())
-    share = min(_SHARE, _ENOUGH / count)
     if order.test is None:
-        dealt = split(data, seed=order.seed, validation=share, test=_SHARE)
+        dealt = deal(data, seed=order.seed)
         material = Material(data, dealt.train, dealt.validation, data, dealt.test, dealt.notes)
     else:
-        material = _with_judge(order, data, share)
+        material = _with_judge(order, data)
     if not len(material.validation) or not len(material.test):
         raise DataError(f"{order.source}: too few pictures for a validation and a test part; add pictures to the"
                         " classes that have fewest.")
@@ -84,7 +85,13 @@ def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     return material
 
 
-def _named(data: Labelled, labels: str | None) -> Labelled:
+def deal(data: Labelled, *, seed: int, test: float = _SHARE) -> Split:
+    """The parts of a source; the same for the same source and seed, so that a version can be judged again."""
+    count = len(data) if data.parts is None else int((data.parts == 0).sum())
+    return split(data, seed=seed, validation=min(_SHARE, _ENOUGH / max(count, 1)), test=test)
+
+
+def named(data: Labelled, labels: str | None) -> Labelled:
     """The data with its classes called as asked; raises `DataError` for another number of names."""
     if labels is None:
         return data
@@ -96,16 +103,16 @@ def _named(data: Labelled, labels: str | None) -> Labelled:
     return replace(data, labels=names)
 
 
-def _with_judge(order: Order, data: Labelled, share: float) -> Material:
+def _with_judge(order: Order, data: Labelled) -> Material:
     """The test part is a source of its own; pictures that are in it are not trained on."""
-    judge = _named(load(order.test or "", size=data.size, channels=data.channels, wishes=order.wishes), order.labels)
+    judge = named(load(order.test or "", size=data.size, channels=data.channels, wishes=order.wishes), order.labels)
     unknown = sorted(set(judge.labels) - set(data.labels))
     if unknown:
         raise DataError(f"{order.test}: has the class {unknown[0]!r}, which {order.source} does not have; expected the"
                         " same classes.")
     places = np.array([data.labels.index(label) for label in judge.labels], np.int64)
     judge = replace(judge, labels=data.labels, classes=places[judge.classes])
-    dealt = split(data, seed=order.seed, validation=share, test=0.0)
+    dealt = deal(data, seed=order.seed, test=0.0)
     known = set(judge.digests)
     kept = [np.array([row for row in rows if data.digests[row] not in known], np.int64)
             for rows in (dealt.train, dealt.validation)]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.data.loading import Wishes
+from models.data.reading import Wishes
 from models.errors import ModelError
 
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h)?", re.IGNORECASE)
@@ -21,7 +21,7 @@ class Order:
 
     `test` is a source of its own that judges in place of a part of `source`. `labels` are the classes' names in the
     order that the source has them, as `a,b,c` or a file with one a line. `flip` is None where the data decides.
-    `work` is the folder of checkpoints.
+    `work` is the folder of checkpoints. `report` is where the evaluation's page goes, else into the version.
     """
 
     source: str
@@ -39,6 +39,7 @@ class Order:
     is_resumed: bool = False
     wishes: Wishes = field(default_factory=Wishes)
     command: str = ""
+    report: Path | None = None
 
 
 def seconds_of(text: str) -> float:

@@ -20,13 +20,16 @@ from models.adding import next_version
 from models.calibration import calibrate, expected_calibration_error, fit_temperature, negative_log_likelihood
 from models.errors import ModelError
 from models.export import export_version
+from models.interval import wilson
 from models.spec import ModelSpec
 from models.training.card import about
 from models.training.choice import Choice, builder, choose
+from models.training.fine_tuning import FineTuning
 from models.training.loop import DivergedError, Epoch, Training, predict
 from models.training.material import Material, gather
 from models.training.order import Order
 from models.training.referencing import Kept, reference_of
+from models.training.report import report
 from models.training.unfinished import Unfinished
 from models.version import ModelVersion
 
@@ -82,7 +85,8 @@ def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at
     if kept is not None:
         fields, spent_s = kept
         say(f"going on with {fields['architecture']}")
-        return Choice(build=builder(fields["architecture"], material), **fields), spent_s
+        build = builder(fields["architecture"], material, order.weights)
+        return Choice(build=build, is_fine_tuned=order.weights is not None, **fields), spent_s
     if order.is_resumed:
         say("there is nothing to go on from: beginning anew")
     unfinished.remove()
@@ -97,20 +101,33 @@ def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within
     """The trained network; a training that comes apart begins again, calmer, in the time that is left."""
     ends_at = time.monotonic() + within_s
     for attempts_left in (2, 1, 0):
-        training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
-                            within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision,
-                            say=lambda epoch, left: say(_line(epoch, left)))
         try:
-            return training.run(), choice, training.history
+            model, history = _attempt(choice, material, unfinished, within_s=within_s, say=say)
+            return model, choice, history
         except DivergedError as exc:
             if not attempts_left:
                 raise ModelError(f"{choice.architecture} cannot be trained on these pictures: {exc} at a learning rate"
                                  f" of {choice.recipe.peak:g}; choose another --architecture.") from exc
             within_s, choice = ends_at - time.monotonic(), replace(choice, recipe=choice.recipe.calmer())
             say(f"the training came apart ({exc}): beginning again with a learning rate of {choice.recipe.peak:g}")
-            unfinished.checkpoint().remove()
+            for stage in ("head", "epoch"):
+                unfinished.checkpoint(stage).remove()
             unfinished.write(choice, 0.0)
     raise AssertionError
+
+
+def _attempt(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, say: Say
+             ) -> tuple[Any, list[Epoch]]:
+    """The network and its history: from a start of its own, or fine-tuned from weights."""
+
+    def told(epoch: Epoch, left_s: float) -> None:
+        say(_line(epoch, left_s))
+
+    if choice.is_fine_tuned:
+        return FineTuning(choice, material, unfinished, within_s, told).run()
+    training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
+                        within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision, say=told)
+    return training.run(), training.history
 
 
 def finish(model: Any, choice: Choice, history: list[Epoch], material: Material, *, started: float, say: Say
@@ -120,7 +137,8 @@ def finish(model: Any, choice: Choice, history: list[Epoch], material: Material,
     temperature = round(fit_temperature(validation, material.validating.classes), 5)
     test = predict(model, material.judging.pixels)
     measured = measure(test, material.judging.classes, temperature)
-    say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}, expected calibration error"
+    say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}"
+        f" ({measured['low']:.2%} to {measured['high']:.2%}), expected calibration error"
         f" {measured['calibration_error']:.4f} (before the temperature {measured['calibration_error_before']:.4f})")
     return Trained(model, choice, history, temperature, validation, test, time.monotonic() - started)
 
@@ -132,16 +150,20 @@ def write(order: Order, material: Material, trained: Trained, reference: Kept) -
                      input_size=data.size, channels=data.channels, resize=data.resize,
                      temperature=trained.temperature, outputs={}, files={},
                      about=about(order, material, trained) | reference.about)
-    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store,
-                          extra=reference.files)
+    extra = {**report(order, material, trained, spec), **reference.files}
+    return export_version(trained.model, spec, golden(material, trained.validation), root=order.store, extra=extra)
 
 
 def measure(probabilities: NDArray[np.float32], classes: NDArray[np.int64], temperature: float) -> dict[str, Any]:
-    """What the card says of a part: counts, accuracy, log-loss and calibration before and after the temperature."""
+    """What the card says of a part: counts, accuracy and its interval, log-loss, calibration before and after."""
     calibrated = calibrate(probabilities, temperature)
+    right = int((probabilities.argmax(axis=1) == classes).sum())
+    low, high = wilson(right, len(classes))
     return {
         "pictures": len(classes),
-        "accuracy": round(float((probabilities.argmax(axis=1) == classes).mean()), 5),
+        "accuracy": round(right / len(classes), 5),
+        "low": round(low, 5),
+        "high": round(high, 5),
         "log_loss": round(negative_log_likelihood(calibrated, classes), 5),
         "calibration_error": round(expected_calibration_error(calibrated, classes), 5),
         "calibration_error_before": round(expected_calibration_error(probabilities, classes), 5),

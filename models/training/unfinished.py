@@ -28,9 +28,9 @@ class Unfinished:
     folder: Path
     key: str
 
-    def checkpoint(self) -> Checkpoint:
-        """Where its epochs are kept."""
-        return Checkpoint(self.folder / "epoch", self.key)
+    def checkpoint(self, stage: str = "epoch") -> Checkpoint:
+        """Where the epochs of a stage are kept."""
+        return Checkpoint(self.folder / stage, self.key)
 
     def write(self, choice: Choice, spent_s: float) -> None:
         """Keep what was chosen, and the seconds of the budget that were spent until then."""

@@ -13,7 +13,7 @@ from server.doctor import machine, model_store, service
 from server.doctor.finding import Case, Finding, fault
 from server.doors import read_tokens
 from server.errors import SettingsError
-from server.settings import Settings
+from server.settings import Settings, url_of
 
 CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     machine.python, machine.ports, machine.state, machine.token, model_store.models, machine.images, machine.mappings,
@@ -65,11 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _case(settings: Settings, arguments: argparse.Namespace) -> Case:
-    host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - to reach, not to bind
-    here = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
     own_tabpy = None if settings.no_tabpy else f"http://127.0.0.1:{settings.tabpy_port}"
     login = (arguments.tabpy_user, arguments.tabpy_login_file) if arguments.tabpy_user else None
-    return Case(settings=settings, server_url=(arguments.server or here).rstrip("/"),
+    return Case(settings=settings, server_url=(arguments.server or url_of(settings.host, settings.port)).rstrip("/"),
                 tabpy_url=arguments.tabpy or own_tabpy, is_server_here=arguments.server is None,
                 is_tabpy_ours=arguments.tabpy is None, tabpy_login=login, token=_token(settings),
                 environment=os.environ)

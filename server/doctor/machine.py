@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 from server.doctor.finding import Case, Finding, ask, fault, well
 from server.doors import read_tokens
 from server.errors import SettingsError
-from server.service import state_folder
+from server.filesystems import network_kind
+from server.path_text import PathTexts
+from server.paths import Roots
+from server.service import is_in_use
 from server.settings import is_loopback
 from server.store import SCHEMA_VERSION
 from server.supervisor import check_port
@@ -104,14 +107,15 @@ def state(case: Case) -> Iterator[Finding]:
 
 
 def _writable(case: Case, folder: Path) -> Finding:
+    kind = network_kind(folder)
+    if kind is not None:
+        return fault("state folder", f"{folder} is on a network file system ({kind}), where answers could be damaged",
+                     "name a folder on a local disk with --state")
     try:
-        with state_folder(folder):
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if not is_in_use(folder):
             return well("state folder", f"{folder} can be written")
-    except SettingsError as exc:
-        if "used by another" not in str(exc):
-            return fault("state folder", f"{folder} cannot be written", "name a folder you may write to with --state")
     except OSError as exc:
         return fault("state folder", f"{folder} cannot be written ({exc.strerror})",
                      "name a folder you may write to with --state")
@@ -193,13 +197,22 @@ def sample(case: Case) -> list[str]:
 
 
 def mappings(case: Case) -> Iterator[Finding]:
-    """The path mappings, where this Pixfield has them: each leads to a folder or an address."""
-    for mapping in getattr(case.settings, "map", ()):
-        _, _, target = str(mapping).rpartition("=")
-        if "://" in target or Path(target).is_dir():
-            yield well("mapping", str(mapping))
-        else:
-            yield fault("mapping", f"{mapping} leads to {target}, which is no folder", "mount it, or correct --map")
+    """The path mappings: each can be read and leads to a folder inside --images."""
+    roots = Roots.of(case.settings.images)
+    for mapping in case.settings.map:
+        yield _mapping(mapping, roots)
+
+
+def _mapping(mapping: str, roots: Roots) -> Finding:
+    try:
+        (target,) = PathTexts.of([mapping]).folders.values()
+    except SettingsError as exc:
+        return fault("mapping", str(exc).rstrip("."), "correct --map")
+    if not Path(target).is_dir():
+        return fault("mapping", f"{mapping} leads to {target}, which is no folder", "mount it, or correct --map")
+    if not roots.contains(target):
+        return fault("mapping", f"{mapping} leads to a folder in none of --images", "add that folder to --images")
+    return well("mapping", mapping)
 
 
 def proxies(case: Case) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def test_onnx_equals_keras_on_the_golden_digits(digit_runs: tuple[Run, Run], shi
         check_engine(shipped, run)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["noise", "flat", "sparse"]))
 def test_onnx_equals_keras_on_any_picture(digit_runs: tuple[Run, Run], seed: int, kind: str) -> None:
     """Noise, flat grey and sparse dots, all outputs, well below the golden tolerance."""
@@ -108,6 +108,16 @@ def test_a_version_is_never_overwritten(model: Any, exported: ModelVersion) -> N
     """Workbooks rely on it; a new network is a new version."""
     with pytest.raises(ModelError, match="tiny@1 exists"):
         export_version(model, make_spec("tiny"), toy_pictures(), root=exported.folder.parents[1])
+
+
+def test_further_files_belong_to_the_version(model: Any, tmp_path: Path) -> None:
+    """They are listed with their hashes; one that would replace a file of the version stops the export."""
+    version = export_version(model, make_spec("tiny"), toy_pictures(), root=tmp_path, extra={"evaluation.json": b"{}"})
+    assert version.path("evaluation.json") is not None
+    version.verify()
+    with pytest.raises(FileExistsError):
+        export_version(model, make_spec("tiny", "2"), toy_pictures(), root=tmp_path, extra={"model.keras": b""})
+    assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["1"]
 
 
 def test_a_failed_export_leaves_nothing_behind(model: Any, tmp_path: Path) -> None:

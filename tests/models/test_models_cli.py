@@ -67,9 +67,9 @@ def test_remove_takes_the_version_away(store: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "run.py models: the following arguments are required: list | show | add | reference | remove;"),
+        ([], "run.py models: the following arguments are required: list | show | add | import | remove |"),
         (["remove", "x"], "argument NAME@VERSION: 'x' has no version; expected NAME@VERSION;"),
-        (["show", "../x"], "argument NAME[@VERSION]: '../x' begins or ends with a dot"),
+        (["show", "../x"], "argument NAME[@VERSION|@ALIAS]: '../x' begins or ends with a dot"),
         (["add", "x"], "the following arguments are required: --application, --weights;"),
         (["add", "x", "--application", "lenet", "--weights", "none"], "There is no application 'lenet'; choose from"),
         (["add", "x", "--application", "VGG16", "--weights", "none", "--size", "9"], "'9' is no whole number from 32"),
@@ -109,3 +109,42 @@ def test_without_a_network_add_imagenet_says_so(tmp_path: Path) -> None:
     sentence = done.stderr.splitlines()[-1]
     assert sentence.startswith("run.py models: The ImageNet weights and labels cannot be downloaded")
     assert not (tmp_path / "store").exists()
+
+
+# ---- aliases -----------------------------------------------------------------------------------------------------
+
+
+def test_aliases_are_promoted_rolled_back_and_taken_away(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is one sentence that says what the alias means now, and meant before."""
+    for words in (["promote", "玩具@1"], ["promote", "玩具@1"], ["promote", "玩具@2", "--alias", "カナリア"],
+                  ["rollback", "玩具"], ["unalias", "玩具@カナリア"], ["unalias", "玩具@champion"]):
+        assert main([*words, "--store", str(store)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "玩具@champion is 1 now; it was 2", "玩具@champion is 1 already", "玩具@カナリア is 2 now",
+        "玩具@champion is 2 now; it was 1", "玩具@カナリア means nothing any more; it was 2",
+        "玩具@champion is the highest version again; it was 2"]
+
+
+def test_list_and_show_name_the_aliases(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The champion first; `show` takes an alias, too."""
+    for words in (["promote", "玩具@1"], ["promote", "玩具@1", "--alias", "canary"], ["list"], ["show", "玩具@canary"]):
+        assert main([*words, "--store", str(store)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(")")[0] for line in lines if "canary" in line and "MODEL" not in line][1:] == [
+        "玩具@1 (champion, canary", "model: 玩具@1 (champion, canary"]
+
+
+@pytest.mark.parametrize(("words", "status", "sentence"), [
+    (["promote", "玩具"], 2, "'玩具' has no version; expected NAME@VERSION"),
+    (["promote", "玩具@1", "--alias", "12"], 2, "'12' is all digits, as a version is"),
+    (["promote", "玩具@9"], 1, "There is no 玩具@9."), (["promote", "玩具@3"], 1, "玩具@3: model.onnx is missing"),
+    (["promote", "玩具@1", "--alias", "2"], 2, "'2' is all digits"),
+    (["unalias", "玩具"], 2, "'玩具' has no alias; expected NAME@ALIAS"),
+    (["rollback", "玩具"], 1, "玩具@champion meant nothing before"), (["rollback", "x"], 1, "There is no model 'x'."),
+    (["unalias", "玩具@canary"], 1, "玩具 has no alias 'canary'; it has: none.")])
+def test_an_alias_that_cannot_be_changed_is_one_sentence(store: Path, capsys: pytest.CaptureFixture[str],
+                                                         words: list[str], status: int, sentence: str) -> None:
+    """And nothing has changed."""
+    assert main([*words, "--store", str(store)]) == status
+    error = capsys.readouterr().err
+    assert (sentence in error, error.count("\n"), (store / "玩具" / "aliases.json").exists()) == (True, 1, False)

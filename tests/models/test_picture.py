@@ -159,6 +159,17 @@ def test_the_crop_is_the_middle() -> None:
     assert set(pixels.reshape(-1).tolist()) == {200}
 
 
+def test_square_takes_the_whole_central_square() -> None:
+    """What is outside it is not seen, all inside is."""
+    wide = np.zeros((32, 64, 3), np.uint8)
+    wide[:, 16:48] = 200
+    pixels = read_picture(encode(Image.fromarray(wide), "PNG"), size=32, channels=3, resize="square-bilinear-v1").pixels
+    assert set(np.unique(pixels)) == {200}
+    wide[0, 16] = 0
+    pixels = read_picture(encode(Image.fromarray(wide), "PNG"), size=32, channels=3, resize="square-bilinear-v1").pixels
+    assert pixels[0, 0].tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_truncated_file_is_a_picture_error(kind: str, share: float) -> None:

@@ -13,16 +13,19 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from web_server import Page, Web
 
+from server.found_url import FoundUrl
 from server.path_error import PathError
 from server.path_text import PathTexts
 from server.paths import PathResolver, Roots
+from server.storage_url import StoragePrefix
 from server.url_address import checked_addresses
 from server.url_fetch import UrlFetcher
 from server.url_prefix import UrlPrefix, parse_url
+
+pytest_plugins = ("server_fixtures",)
 
 ROOT = Path(__file__).resolve().parents[2]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="paths as Linux and macOS have them")
@@ -108,6 +111,7 @@ PATH_ATTACKS = {
     "ftp://img.corp/pictures/a.png": "this is a URL that no --map names",
 }
 
+FTP = "ftp URLs are not read, only http, https, s3, az, abfs, gs"
 NO_HOST = "the URL has no host that can be read"
 DISGUISED = "the URL's host is a number in disguise: write it as 192.0.2.1"
 USER = "the URL has a user name: URLs with one are not read"
@@ -136,8 +140,8 @@ URL_ATTACKS = {  # with --allow-url https://img.corp/photos
     "https://img.corp:0/photos/a.png": "the URL's port is 0; expected 1 to 65535",
     "https://img.corp:65979/photos/a.png": "the URL's port is 65979; expected 1 to 65535",
     "http://img.corp/photos/a.png": OUTSIDE_URLS,
-    "ftp://img.corp/photos/a.png": "ftp URLs are not read, only http and https",
-    "gopher://img.corp/photos/a.png": "gopher URLs are not read, only http and https",
+    "ftp://img.corp/photos/a.png": FTP,
+    "gopher://img.corp/photos/a.png": FTP.replace("ftp", "gopher"),
     "javascript://img.corp/photos/%0aalert(1)": ENCODED,
     "https:///img.corp/photos/a.png": NO_HOST,
     "https://img.corp/photos2/a.png": OUTSIDE_URLS,
@@ -180,6 +184,89 @@ URL_ATTACKS = {  # with --allow-url https://img.corp/photos
     "https://img.corp/photos/" + "a" * 9000: "the URL has 9,024 letters; the limit is 8,000",
 }
 
+NO_BUCKET = "the URL has no bucket that can be read"
+ACCOUNT = "the URL has a user name or an account: those come from the server's environment alone"
+DOTS = "the object's name has dots between slashes"
+HIDDEN_DOTS = "the object's name has encoded dots between slashes"
+EMPTY = "the object's name has an empty part: a slash at an end or two together"
+LETTER = "the object's name has a backslash or control character"
+HIDDEN_LETTER = "the object's name has an encoded backslash or control character"
+SLASH = "the object's name has an encoded slash"
+
+STORAGE_ATTACKS = {  # with --allow-url s3://bucket/photos, az://bucket/photos and gs://other
+    "s3://bucket-evil/photos/a.png": OUTSIDE_URLS,
+    "s3://evil-bucket/photos/a.png": OUTSIDE_URLS,
+    "s3://bucket.evil/photos/a.png": OUTSIDE_URLS,
+    "s3://bucket/photos2/a.png": OUTSIDE_URLS,
+    "s3://bucket/photo/a.png": OUTSIDE_URLS,
+    "s3://bucket/Photos/a.png": OUTSIDE_URLS,
+    "s3://bucket/private/photos/a.png": OUTSIDE_URLS,
+    "s3://bucket/a.png": OUTSIDE_URLS,
+    "s3://bucket/%70hotos/a.png": OUTSIDE_URLS,  # never decoded
+    "s3://bucket/photos*/a.png": OUTSIDE_URLS,
+    "s3://bucket/*/a.png": OUTSIDE_URLS,
+    "s3://bucket/photo?/a.png": OUTSIDE_URLS,
+    "s3://bucket/[p]hotos/a.png": OUTSIDE_URLS,
+    "s3://bucket/{photos,private}/a.png": OUTSIDE_URLS,
+    "s3://bucket/ｐhotos/a.png": OUTSIDE_URLS,  # a full-width letter
+    "s3://bucket/photos\u200b/a.png": OUTSIDE_URLS,  # a zero-width space
+    "s3://bucket/photos?versionId=1": OUTSIDE_URLS,
+    "s3://bucket/photos#/a.png": OUTSIDE_URLS,
+    "s3://bucket?endpoint_url=http://evil.example/photos/a.png": NO_BUCKET,
+    "s3://bucket#/photos/a.png": NO_BUCKET,
+    "s3://*/photos/a.png": NO_BUCKET,
+    "s3://buck?t/photos/a.png": NO_BUCKET,
+    "s3://Bucket/photos/a.png": NO_BUCKET,
+    "s3://bucket /photos/a.png": NO_BUCKET,
+    "s3://bucket:9000/photos/a.png": NO_BUCKET,
+    "s3://b..t/photos/a.png": NO_BUCKET,
+    "s3:///bucket/photos/a.png": NO_BUCKET,
+    "s3://../photos/a.png": NO_BUCKET,
+    "s3://%62ucket/photos/a.png": NO_BUCKET,
+    "s3://bück/photos/a.png": NO_BUCKET,
+    "s3://bucket\n/photos/a.png": NO_BUCKET,
+    "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/photos/a.png": NO_BUCKET,
+    "s3://key:secret@bucket/photos/a.png": ACCOUNT,
+    "s3://profile@bucket/photos/a.png": ACCOUNT,
+    "az://bucket@evil.dfs.core.windows.net/photos/a.png": ACCOUNT,
+    "abfs://bucket@evil.blob.core.windows.net/photos/a.png": ACCOUNT,
+    "abfss://bucket/photos/a.png": FTP.replace("ftp", "abfss"),
+    "s3a://bucket/photos/a.png": FTP.replace("ftp", "s3a"),
+    "gcs://other/photos/a.png": FTP.replace("ftp", "gcs"),
+    "memory://bucket/photos/a.png": FTP.replace("ftp", "memory"),
+    "filecache://bucket/photos/a.png": FTP.replace("ftp", "filecache"),
+    "az://other/photos/a.png": OUTSIDE_URLS,
+    "gs://bucket/photos/a.png": OUTSIDE_URLS,
+    "s3://other/a.png": OUTSIDE_URLS,
+    "https://bucket.s3.amazonaws.com/photos/a.png": OUTSIDE_URLS,
+    "http://169.254.169.254/latest/meta-data/iam/security-credentials/": OUTSIDE_URLS,
+    "s3://169.254.169.254/latest/meta-data": OUTSIDE_URLS,
+    "s3://bucket/photos/../private/a.png": DOTS,
+    "s3://bucket/photos/./a.png": DOTS,
+    "s3://bucket/x/../photos/a.png": DOTS,
+    "s3://bucket/photos/..": DOTS,
+    "s3://bucket/photos/%2e%2e/private/a.png": HIDDEN_DOTS,
+    "s3://bucket/photos/.%2E/private/a.png": HIDDEN_DOTS,
+    "s3://bucket/photos/%252e%252e/private/a.png": HIDDEN_DOTS,
+    "s3://bucket/photos/%25252e./private/a.png": HIDDEN_DOTS,
+    "s3://bucket/photos/..%2fprivate/a.png": SLASH,
+    "s3://bucket/photos/..%252fprivate/a.png": SLASH,
+    "s3://bucket/photos/a.png%00.txt": HIDDEN_LETTER,
+    "s3://bucket/photos/..%5cprivate": HIDDEN_LETTER,
+    "s3://bucket/photos/a.png%0d%0aHost:evil": HIDDEN_LETTER,
+    "s3://bucket/photos/..\\private\\a.png": LETTER,
+    "s3://bucket/photos/a.png\r\nHost: evil.example": LETTER,
+    "s3://bucket/photos/a.png\0.txt": LETTER,
+    "s3://bucket/photos/\ud800.png": LETTER,
+    "s3://bucket/photos\\..\\a.png": LETTER,
+    "s3://bucket//photos/a.png": EMPTY,
+    "s3://bucket/photos//a.png": EMPTY,
+    "s3://bucket/photos/": EMPTY,
+    "s3://bucket/": "the URL names a bucket, not an object in it",
+    "s3://bucket": "the URL names a bucket, not an object in it",
+    "s3://bucket/photos/" + "画" * 400: "the object's name has 1,207 bytes; the limit is 1,024",
+}
+
 ADDRESSES = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "169.254.169.254", "169.254.1.1", "224.0.0.1", "255.255.255.255",  # noqa: S104
     "240.0.0.1", "100.100.100.200", "168.63.129.16", "192.0.0.192", "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1",
@@ -208,14 +295,20 @@ def corp_photos() -> UrlFetcher:
     return UrlFetcher([UrlPrefix.of("https://img.corp/photos")])
 
 
+@functools.cache
+def stored_photos() -> UrlFetcher:
+    """Allows a folder of two storages and the whole of a third; what speaks to them is never loaded."""
+    return UrlFetcher([StoragePrefix.of(text) for text in ("s3://bucket/photos", "abfs://bucket/photos/", "gs://other")])
+
+
 def maps_of(root: Path) -> tuple[str, ...]:
     """Mappings into the folder, and one beside it."""
     return (rf"\\nas\photos={root}", f"P:={root}", f"https://img.corp/pictures={root}", f"X:={root.parent}")
 
 
 def test_there_are_more_than_sixty_attacks_of_each_kind() -> None:
-    """The list may only grow."""
-    assert (len(PATH_ATTACKS) > 60, len(URL_ATTACKS) > 60) == (True, True)
+    """The lists may only grow."""
+    assert all(len(attacks) > 60 for attacks in (PATH_ATTACKS, URL_ATTACKS, STORAGE_ATTACKS))
 
 
 @POSIX
@@ -234,6 +327,25 @@ def test_an_attack_by_url_is_refused(text: str, reason: str) -> None:
     with pytest.raises(PathError) as caught:
         corp_photos().admit(text)
     assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(("text", "reason"), STORAGE_ATTACKS.items(),
+                         ids=[ascii(text)[:60] for text in STORAGE_ATTACKS])
+def test_an_attack_by_storage_url_is_refused(text: str, reason: str) -> None:
+    """Before anything is asked, with what was known of the URL or without."""
+    for ask in (stored_photos().admit, lambda text: stored_photos().fetch(FoundUrl(text, '"1"'), max_bytes=1000)):
+        with pytest.raises(PathError) as caught:
+            ask(text)
+        assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("name", [
+    "a.png", "画像 1.png", "a*.png", "[a].png", "a?versionId=1.png", "a#b.png", "50%.png", "a%20b.png", "a+b&c=d.png",
+    "...", "a..b", "simplecache::s3:", "~", "é.png", "e\u0301.png", "a" * 1000])
+def test_a_name_in_a_storage_is_taken_letter_by_letter(name: str) -> None:
+    """Nothing is decoded, matched, cut off or brought into another form."""
+    found = [stored_photos().admit(f"{scheme}://bucket/photos/{name}").url for scheme in ("S3", "abfs")]
+    assert found == [f"{scheme}://bucket/photos/{name}" for scheme in ("s3", "az")]
 
 
 @pytest.mark.parametrize("text", [
@@ -342,7 +454,8 @@ REDIRECTS = {
     "http://169.254.169.254/latest/meta-data/": OUTSIDE_URLS,
     "https://127.0.0.1:{port}/photos/a.png": OUTSIDE_URLS,
     "file:///etc/passwd": NO_HOST,
-    "ftp://127.0.0.1:{port}/photos/a.png": "ftp URLs are not read, only http and https",
+    "s3://bucket/photos/a.png": OUTSIDE_URLS,
+    "ftp://127.0.0.1:{port}/photos/a.png": FTP,
     "http://127.0.0.1:{port}@evil.example/photos/a.png": USER,
     "http://127.0.0.1:{port}\\@evil.example/photos/a.png": BACKSLASH,
     "http://[::1/photos/a.png": "Invalid IPv6 URL",
@@ -450,7 +563,6 @@ URLS = st.one_of(st.text(max_size=30), st.text(st.characters(exclude_categories=
                  st.builds("https://{}/{}".format, HOSTS, SEGMENTS))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(text=URLS)
 @example("https://img.corp/photos/%C3%28")
 @example("https://img.corp/photos/\ud800")

@@ -154,7 +154,7 @@ def parts(serve: Serve, column: list[str | None]) -> Parts:
     return column, serve, probabilities(ask(serve(), column))
 
 
-@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=st.lists(ROWS, min_size=1, max_size=4))
 def test_any_part_of_a_column_has_the_values_of_the_whole(
         parts: Parts, asked: list[list[int]]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {"paths.py": "compares file times, which are the wall clock's", "store_file.py": "names a file by the day",
            "store.py": "notes the day of an answer", "listening.py": "waitress notes the last use by it",
-           "logs.py": "a log says when", "url_fetch.py": "a URL's expiry outlives the process"}
+           "logs.py": "a log says when", "http_fetch.py": "a URL's expiry outlives the process",
+           "storage_fetch.py": "an object's expiry outlives the process", "url_fetch.py": "the clock of both",
+           "picture_cache.py": "notes the day of a picture's last use"}
 """File -> what it needs the wall clock for."""
 
 

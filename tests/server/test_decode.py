@@ -94,7 +94,9 @@ def open_line(version: ModelVersion, pictures: Pictures, store: Store) -> Iterat
 
 def found(line: Line, name: str) -> FoundFile:
     """The file of that name."""
-    return line.sources.find(name)
+    file = line.sources.find(name)
+    assert isinstance(file, FoundFile)
+    return file
 
 
 def test_the_digest_is_blake2b_of_the_bytes() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server.doors import Doors, Tokens, name_of
@@ -104,7 +103,6 @@ def test_malformed_authorization_is_refused(tmp_path: Path, header: str | None) 
     assert refused(Doors.of(Settings(token_file=tmp_path / "token")), authorization=header) == "no_token"
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(host=st.text(), authorization=st.text(), origin=st.none() | st.text(), path=st.text())
 def test_any_headers_are_answered(host: str, authorization: str, origin: str | None, path: str) -> None:
     """Nothing but a RequestError comes out."""

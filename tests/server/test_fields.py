@@ -44,6 +44,11 @@ class Model:
     remark: str | None = None
     places: None = None
 
+    @property
+    def label_array(self) -> NDArray[np.object_]:
+        """As an array of names."""
+        return np.array(self.labels, object)
+
 
 @pytest.fixture
 def ask(store: Store) -> Ask:
@@ -139,7 +144,7 @@ def test_the_entropy_reaches_both_ends(ask: Ask) -> None:
     assert json.dumps(answers) == "[[1.0], [0.0], [0.0]]"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.lists(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4), min_size=1, max_size=4))
 def test_numbers_are_in_their_range_and_never_nan(ask: Ask, raw: list[list[float]]) -> None:
     """Whatever a model says, also in sums that are not quite one."""

@@ -151,3 +151,12 @@ def test_many_threads_end_every_ticket_once() -> None:
     for thread in threads:
         thread.join()
     assert ([countdown.wait(0) for countdown in countdowns], len(in_flight)) == ([True] * 8, 0)
+
+
+def test_who_stops_waiting_leaves_nothing_behind(in_flight: InFlight) -> None:
+    """A client that asks every second for an hour costs no more than one that asks once."""
+    joined = in_flight.join(tickets("a", "b"))
+    waits = in_flight.watch(joined)
+    for _ in range(3):
+        in_flight.unwatch(joined, in_flight.watch(joined))
+    assert [ticket.watchers for ticket in joined] == [[waits], [waits]]

@@ -51,6 +51,15 @@ def test_one_row_never_waits_behind_ten_thousand(lanes: Lanes) -> None:
     assert "one0" in take(lanes, 2)
 
 
+def test_asking_again_and_again_queues_a_picture_once(lanes: Lanes) -> None:
+    """Of requests that stopped waiting one lane has it, and it still comes once."""
+    wanted = tickets("a", 3)
+    for _ in range(5):
+        lanes.demote(lanes.add(wanted))
+    lanes.add(tickets("waits", 1))
+    assert ([len(lane.tickets) for lane in lanes._background], take(lanes, 4)) == ([3], ["waits0", "a0", "a1", "a2"])
+
+
 def test_demoted_requests_come_last(lanes: Lanes) -> None:
     """Nobody waits for them any more, but they are done."""
     lane = lanes.add(tickets("gave-up", 2))

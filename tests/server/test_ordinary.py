@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -83,7 +82,6 @@ def test_a_png_with_a_prompt_is_ordinary() -> None:
     assert is_ordinary(encode("PNG", pnginfo=info))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(start=st.sampled_from([encode("JPEG")[:200], encode("JPEG", progressive=True)[:400], encode("PNG")[:60], b""]),
        rest=st.binary(max_size=100), keep=st.integers(0, 400))
 def test_any_bytes_are_one_or_the_other(start: bytes, rest: bytes, keep: int) -> None:

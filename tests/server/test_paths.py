@@ -425,7 +425,7 @@ TEXTS = st.one_of(
 
 
 @LINKS
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXTS)
 def test_whatever_the_text_it_leads_inside_or_has_a_reason(root: Path, outside: Path, write: Write, text: str) -> None:
     """No other exception, and no file elsewhere."""

@@ -97,6 +97,17 @@ def test_a_child_that_dies_is_a_reason_and_replaced(quarantine: Quarantine) -> N
     assert quarantine.read(encode("GIF"), ORDER).note is None
 
 
+def test_a_child_has_no_credentials(quarantine: Quarantine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a storage are the server's: what decodes strangers' pictures has no use for them."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "secret")
+    before = children()
+    quarantine.read(encode("GIF"), ORDER)
+    (child,) = children() - before
+    names = set(psutil.Process(child).environ())
+    assert ("PATH" in names, {name for name in names if name.startswith(("AWS_", "AZURE_"))}) == (True, set())
+
+
 def test_closing_leaves_no_child_and_no_thread() -> None:
     """Neither an idle one nor one at work."""
     before = children()

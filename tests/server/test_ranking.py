@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -29,7 +28,6 @@ def test_all_ranks_are_kept_of_few_classes_and_the_first_of_many(classes: int, k
     assert (kept_ranks(classes), Rankings.of(values).order.shape) == (kept, (3, kept))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(values=PROBABILITIES)
 def test_ranks_are_those_of_a_plain_sort(values: NDArray[np.float32]) -> None:
     """By falling probability; equal ones in the order of the labels."""
@@ -39,7 +37,6 @@ def test_ranks_are_those_of_a_plain_sort(values: NDArray[np.float32]) -> None:
     assert Rankings.of(values).order.tolist() == expected
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(values=PROBABILITIES)
 def test_values_are_the_ranks_own_in_half_precision(values: NDArray[np.float32]) -> None:
     """Nothing but rounding to float16 happens to them."""
@@ -55,7 +52,6 @@ def test_class_numbers_above_255_survive() -> None:
     assert Rankings.of(values).order[0, 0] == 49_999
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(values=PROBABILITIES)
 def test_packing_is_undone_by_unpacking(values: NDArray[np.float32]) -> None:
     """Bit by bit, also for no pictures at all."""

@@ -17,6 +17,8 @@ from server.engine import OnnxEngine
 from server.service import Service
 from server.settings import Settings
 
+pytest_plugins = ("server_fixtures",)
+
 CLASSIFY = "/v1/classify"
 LABEL = "/query/image_label"
 
@@ -68,6 +70,7 @@ def refusal(client: FlaskClient, path: str, body: Any, **options: Any) -> tuple[
     (CLASSIFY, {"paths": ["a"], "top_k": 0}, 422, "bad_top_k"),
     (CLASSIFY, {"paths": ["a"], "top_k": 1.5}, 422, "bad_top_k"),
     (CLASSIFY, {"paths": ["a"], "arguments": [2]}, 400, "bad_arguments"),
+    (CLASSIFY, {"paths": ["a"], "fields": ["label_at"], "arguments": {"rnak": 2}}, 422, "unknown_argument"),
     (CLASSIFY, {"paths": ["a"], "fields": ["label_at"], "arguments": {"rank": [1, 2]}}, 422, "lengths_differ"),
     (LABEL, {}, 400, "no_data"),
     (LABEL, {"data": 5}, 400, "no_data"),

@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from models.registry import ModelVersion
+from server.admission import Admission
 from server.app import PLACES, create_app
 from server.engine import Engine, OnnxEngine
 from server.functions import FUNCTIONS, TABLE_FIELDS
@@ -148,7 +149,7 @@ def test_every_function_takes_tableau_s_lists(site: Site, name: str) -> None:
             *([["digits@1"] * 2] if function.has_model else []), [7, 7]]
     answer = site.client.post(f"/query/{name}", json={"data": data}).get_json()
     named = site.query(name, paths=["0.png", "1.png"], **{key: ARGUMENTS[key] for key in function.required[1:]})
-    model = "digits" if function.has_model else "fingerprint"
+    model = "fingerprint" if name == "image_duplicate_group" else "digits"
     assert (answer["response"], answer["model"], answer["version"]) == (named, model, "1")
 
 
@@ -418,9 +419,28 @@ def test_a_full_queue_is_busy(open_site: Open, pictures: Pictures, watched: Watc
         (503, "queue_full"), "5", ["ok", *["pending"] * 3])
 
 
+def test_who_would_wait_in_vain_is_told_when_to_come_back(open_site: Open, pictures: Pictures) -> None:
+    """By the measured rate; what is known is answered all the same, and what may be later is taken."""
+    names = [pictures.write(f"{number}.png", number).name for number in range(3)]
+    site = open_site()
+    site.classify(paths=names[:1])
+    moments = iter((*map(float, range(0, 80, 8)), *[72.0] * 99))
+    model = site.service.model(None)
+    model.admission = Admission(pressed_at=0, clock=lambda: next(moments))
+    model.admission.begun(10)
+    for _ in range(10):
+        model.admission.finished(1)
+    refused = site.client.post(CLASSIFY, json={"paths": names[1:], "deadline_s": 10})
+    known = site.classify(paths=names[:2], deadline_s=10)["columns"]["status"]
+    later = site.classify(paths=names[1:], deadline_s=0)["pending"]
+    patient = site.classify(paths=names[1:], deadline_s=20)["columns"]["status"]
+    assert (refusal(refused)[:2], refused.headers["Retry-After"], known, later, patient) == (
+        (503, "too_much_waiting"), "8", ["ok", "pending"], 2, ["ok", "ok"])
+
+
 def test_more_requests_than_places_are_busy_and_health_is_not(open_site: Open, pictures: Pictures,
                                                               watched: WatchedEngine, wait_until: WaitUntil) -> None:
-    """The 49th is told to come back; the 48 are answered in the end."""
+    """One more than may wait is told to come back; the others are answered in the end."""
     names = [pictures.write(f"{number}.png", number).name for number in range(PLACES + 1)]
     site = open_site()
     model = site.service.model(None)
@@ -490,7 +510,7 @@ def guarded(open_site: Open, tmp_path: Path) -> Site:
 
 DOORS = [("POST", "/query/image_label"), ("POST", CLASSIFY), ("GET", "/v1/functions"), ("GET", "/v1/models"),
          ("GET", "/v1/models/digits"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
-         ("OPTIONS", CLASSIFY)]
+         ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("OPTIONS", CLASSIFY)]
 
 
 @pytest.mark.parametrize(("method", "url"), DOORS)
@@ -503,7 +523,7 @@ def test_every_door_needs_a_token(guarded: Site, method: str, url: str) -> None:
 
 def test_every_door_is_in_the_list_above(guarded: Site) -> None:
     """Except health, which is open."""
-    rules = {str(rule).replace("<name>", "image_label").replace("<reference>", "digits")
+    rules = {str(rule).replace("<name>", "image_label").replace("<reference>", "digits").replace("<id>", "0" * 32)
              for rule in guarded.client.application.url_map.iter_rules()}
     assert rules == {url for _, url in DOORS} | {"/healthz"}
 
@@ -554,7 +574,8 @@ def test_models_are_listed_and_described(site: Site, version: ModelVersion) -> N
     listed = site.client.get("/v1/models").get_json()
     card = site.client.get("/v1/models/digits").get_json()
     assert (listed, card["labels"], card["input"]["size"], card["digest"]) == (
-        {"models": [{"name": "digits", "versions": ["1"], "aliases": {}}]}, list("0123456789"), 32,
+        {"models": [{"name": "digits", "versions": ["1"], "aliases": {},
+                     "states": {"1": {"state": "serving", "aliases": []}}}]}, list("0123456789"), 32,
         version.spec.digest)
 
 
@@ -565,6 +586,16 @@ def test_a_broken_alias_file_hides_no_model(open_site: Open, tmp_path: Path, ver
     (tmp_path / "models" / "digits" / "aliases.json").write_text("{", encoding="ascii")
     (model,) = open_site(store=tmp_path / "models").client.get("/v1/models").get_json()["models"]
     assert (model["versions"], model["aliases"], "aliases.json" in model["problem"]) == (["1"], {}, True)
+
+
+def test_unusable_versions_are_listed_with_their_reason(open_site: Open, tmp_path: Path) -> None:
+    """Also of a model that has no other; a folder that holds none is no model."""
+    (tmp_path / "models" / "新しい" / "1").mkdir(parents=True)
+    (tmp_path / "models" / "empty").mkdir()
+    (model,) = open_site(store=tmp_path / "models").client.get("/v1/models").get_json()["models"]
+    assert model == {"name": "新しい", "versions": [], "aliases": {}, "states": {"1": {
+        "state": "unusable", "aliases": [],
+        "reason": "新しい@1: there is no model.json: the folder is half copied or no model."}}}
 
 
 def metrics(site: Site) -> dict[str, float]:

@@ -64,7 +64,7 @@ def test_mappings_and_prefixes_reach_the_sources(settings: Settings, engine: Onn
         column = service.sources.resolve(texts)
         found = column.to_read[texts[1]]
         assert isinstance(found, FoundUrl)
-        assert service.sources.fetch(found).data == b"B"
+        assert service.sources.read(texts[1], found, is_known=False)[0] == b"B"
     assert [found[0] for found in column.to_read.values()] == [str(path), f"{web.url}/a.png"]
     assert column.errors == {2: "outside the allowed URLs (--allow-url)"}
 
@@ -120,7 +120,8 @@ def test_new_files_are_made_for_their_owner(settings: Settings) -> None:
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(
-        ("image-id.key", "answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm"), "0o600")
+        ("image-id.key", "image-url.key", "answers.sqlite", "answers.sqlite-wal", "answers.sqlite-shm",
+         "pictures.sqlite", "pictures.sqlite-wal", "pictures.sqlite-shm"), "0o600")
 
 
 def test_deleting_the_key_changes_every_id(settings: Settings) -> None:
@@ -297,6 +298,8 @@ def test_an_unknown_model_is_refused(service: Service, reference: str) -> None:
 def test_a_new_version_is_served_without_a_restart(models: Settings, wait_until: WaitUntil) -> None:
     """The highest one, as soon as the folder is there; the old one stays reachable."""
     with closing(Service(models)) as service:
+        service.start()
+        wait_until(lambda: service.is_filled)
         before = service.model("digits").name
         copy_version(models.store / "digits", "1", "2")
         wait_until(lambda: service.model("digits").name == "digits@2")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server.errors import SettingsError
-from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback
+from server.settings import Settings, add_arguments, as_arguments, flag_of, from_arguments, is_loopback, url_of
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 PATHS = TEXTS.map(Path)
@@ -26,9 +26,10 @@ SETTINGS = st.builds(
     model=st.none() | TEXTS,
     host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), port=PORTS, tabpy_port=PORTS, no_tabpy=st.booleans(),
     tabpy_host=st.sampled_from(["127.0.0.1", "::1", "localhost"]), tabpy_password_file=st.none() | PATHS,
-    no_evaluate=st.booleans(), public_host=st.just(()),
+    no_evaluate=st.booleans(), public_host=st.just(()), picture_cache_mb=COUNTS,
+    public_url=st.sampled_from([None, "http://localhost:9005", "https://127.0.0.1/a/b/"]),
     state=PATHS, store=PATHS, token_file=st.none() | PATHS, recheck_s=st.just(0.0) | NUMBERS, deadline_s=NUMBERS,
-    drain_s=st.just(0.0) | NUMBERS,
+    drain_s=st.just(0.0) | NUMBERS, max_models=st.integers(2, 10**9), model_idle_s=st.just(0.0) | NUMBERS,
     cache_mb=COUNTS, max_rows=COUNTS, max_body_mb=COUNTS, max_image_mb=NUMBERS, max_image_megapixels=NUMBERS,
     queue_rows=COUNTS, engine=st.sampled_from(["auto", "onnx", "keras"]), half=st.booleans(), batch_size=COUNTS,
     engine_threads=COUNTS, decode_threads=COUNTS, verbose=st.booleans(), log_file=st.none() | PATHS,
@@ -42,7 +43,6 @@ def parse(*words: str) -> Settings:
     return from_arguments(parser.parse_args(words))
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(settings=SETTINGS)
 def test_the_command_line_of_any_settings_means_them(settings: Settings) -> None:
     """What the supervisor tells its children is what it was told."""
@@ -55,8 +55,9 @@ def test_every_setting_is_covered_by_the_round_trip() -> None:
     other = replace(settings, images=(Path("a"),), map=("/a=/b",), allow_url=("https://a",), url_timeout_s=0.5,
                     fetch_threads=99, model="m", host="::1", port=1, tabpy_port=2, no_tabpy=True,
                     tabpy_host="::1", tabpy_password_file=Path("p"), no_evaluate=True, public_host=("p",),
+                    public_url="https://p/q", picture_cache_mb=1,
                     state=Path("s"), store=Path("m"), token_file=Path("t"), recheck_s=0.5, deadline_s=0.5, cache_mb=1,
-                    drain_s=0.5,
+                    drain_s=0.5, max_models=2, model_idle_s=0.5,
                     max_rows=1, max_body_mb=1, max_image_mb=0.5, max_image_megapixels=0.5, max_decode_s=0.5,
                     max_decode_mb=1, queue_rows=1, engine="keras",
                     half=True, batch_size=1, engine_threads=99, decode_threads=99, verbose=True, log_file=Path("l"),
@@ -120,6 +121,11 @@ def test_the_window_is_zero_or_more(value: float) -> None:
     assert refusal(recheck_s=value) == f"--recheck-s is {value}; expected 0 or more seconds."
 
 
+def test_two_versions_at_least_may_be_open() -> None:
+    """Else none could be exchanged."""
+    assert refusal(max_models=1) == "--max-models is 1; expected 2 or more: the default model and another."
+
+
 def test_the_window_may_be_zero() -> None:
     """For folders that change all the time."""
     assert Settings(recheck_s=0).recheck_s == 0
@@ -157,13 +163,46 @@ def test_a_public_host_is_a_name_alone(name: str) -> None:
     assert refusal(public_host=(name,), token_file=Path("t")) == expected
 
 
+@pytest.mark.parametrize("text", [
+    "", "pixfield.example", "ftp://a.example", "//a.example", "https://", "https:///a", "https://a b.example",
+    "https://a.example?x", "https://a.example/?", "https://a.example/#", "https://ann@a.example", "https://:x@a.example",
+    "https://a.example:0", "https://a.example:x", "https://a.example:70000", "https://[::1", "https://a.example/../b",
+    "https://a.example/./b", "https://a.example//b", "https://a.example/%2e", "https://a.example/b c",
+    "https://a.example\\b", "https://a.example/\n", "\thttps://a.example", "https://写真.example",
+    "https://a.example/写真", "javascript://a.example/x", "https://a.example/<b>"])
+def test_a_public_url_stands_in_front_of_addresses(text: str) -> None:
+    """A scheme, a host, a port and folders, as they are sent; anything else stops the start."""
+    expected = (f"--public-url is {text!r}; expected http or https, a host and at most folders, such as"
+                " https://pixfield.example/px.")
+    assert refusal(public_url=text, token_file=Path("t")) == expected
+
+
+def test_a_public_url_s_host_is_a_public_host() -> None:
+    """It needs a token and is one of the server's names, unless it means this machine alone."""
+    assert refusal(public_url="https://a.example/px") == (
+        "--public-url https://a.example/px means that other machines reach the server: add --token-file FILE (a token"
+        " in it).")
+    there = Settings(public_url="https://A.example:8443/px/", public_host=("b.example",), token_file=Path("t"))
+    here = Settings(public_url="http://localhost:9005")
+    assert (there.public_hosts, here.public_hosts) == (("b.example", "a.example"), ())
+
+
+@pytest.mark.parametrize(("changes", "base"), [
+    ({}, "http://127.0.0.1:9005"), ({"host": "::1", "port": 1}, "http://[::1]:1"),
+    ({"host": "0.0.0.0"}, f"http://{socket.gethostname()}:9005"),  # noqa: S104 - the claim
+    ({"public_url": "https://a.example"}, "https://a.example"),
+    ({"public_url": "https://[::1]:1/px/"}, "https://[::1]:1/px")])
+def test_what_stands_in_front_of_addresses(changes: dict[str, Any], base: str) -> None:
+    """--public-url without its last slash, else where the server listens."""
+    assert Settings(**changes, token_file=Path("t")).base_url == base
+
+
 def test_a_public_host_needs_a_token() -> None:
     """A reverse proxy makes loopback reachable."""
     assert refusal(public_host=("a.example",)) == ("--public-host a.example means that other machines reach the server:"
                                                    " add --token-file FILE (a token in it).")
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(names=st.lists(st.sampled_from(["a", "b.example", "::1"])).map(tuple))
 def test_public_hosts_survive_the_command_line(names: tuple[str, ...]) -> None:
     """Each in its place."""
@@ -204,3 +243,21 @@ def test_present_picture_folders_pass(tmp_path: Path) -> None:
     """Unchanged."""
     settings = Settings(images=(tmp_path,))
     assert settings.with_checked_folders() is settings
+
+
+@pytest.mark.parametrize("flag", ["--images", "--state", "--store", "--token-file"])
+def test_an_empty_path_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--images "$PHOTOS"` without that variable does not open the working directory to everybody."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([flag, ""])
+    assert f"argument {flag}: expected a path, received nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("host", "reached"), [("127.0.0.1", "127.0.0.1"), ("::", "[::1]"), ("nas", "nas"),
+                                               ("0.0.0.0", "127.0.0.1"),  # noqa: S104 - a text
+                                               ("::1", "[::1]"), ("fe80::2", "[fe80::2]")])
+def test_a_server_is_reached_in_the_family_it_listens_in(host: str, reached: str) -> None:
+    """One that listens on :: does not answer at 127.0.0.1."""
+    assert url_of(host, 9005) == f"http://{reached}:9005"

@@ -89,6 +89,13 @@ def test_a_variable_lists_folders_as_path_does(tmp_path: Path) -> None:
     assert read(environment={"PIXFIELD_IMAGES": text}).settings.images == (tmp_path / "a", tmp_path / "b c")
 
 
+def test_a_variable_lists_texts_with_semicolons() -> None:
+    """URLs, drives, shares and IPv6 addresses have colons of their own."""
+    found = read(environment={"PIXFIELD_ALLOW_URL": "https://img.corp:8443/a; s3://bucket/b",
+                              "PIXFIELD_PUBLIC_HOST": "::1", "PIXFIELD_TOKEN_FILE": "token"}).settings
+    assert (found.allow_url, found.public_host) == (("https://img.corp:8443/a", "s3://bucket/b"), ("::1",))
+
+
 @pytest.mark.parametrize(("text", "expected"), [
     ("prot = 1", "FILE: there is no setting prot: did you mean port?"),
     ("[ports]\nport = 1", "FILE: there is no setting ports: did you mean port?"),
@@ -152,7 +159,7 @@ def test_a_missing_folder_in_the_file_names_the_file(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{config}: --images {tmp_path / 'gone'}: there is no such folder")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=SETTINGS)
 def test_what_is_shown_is_a_file_that_means_the_same(tmp_path: Path, values: Settings) -> None:
     """Saving the output of --show-settings freezes the settings of a start."""

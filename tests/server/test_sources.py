@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.column import Column
 from server.paths import Roots
-from server.sources import Column, Sources
+from server.sources import Sources
 from server.store import Store
 
 if TYPE_CHECKING:
@@ -222,6 +223,19 @@ def test_a_second_change_at_the_same_time_with_the_same_size_is_noticed(sources:
     clock.now += WINDOW_S
     learn(sources, "a.png")
     assert rows(sources.resolve(["a.png"])) == ["B"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows refuses such times")
+@pytest.mark.parametrize("year_2400_or_1900", [13_569_465_600, -2_208_988_800])
+def test_a_file_of_any_year_is_stored_and_kept(sources: Sources, pictures: Pictures, store: Store, clock: Clock,
+                                               year_2400_or_1900: int) -> None:
+    """Nanoseconds since 1970 that SQLite cannot hold stop neither this file's row nor the rows beside it."""
+    path = pictures.write("a.png", b"A")
+    os.utime(path, (year_2400_or_1900, year_2400_or_1900))
+    learn(sources, "a.png")
+    store.flush()
+    clock.now += WINDOW_S
+    assert (rows(sources.resolve(["a.png"])), store.queued) == (["A"], 0)
 
 
 @LINKS

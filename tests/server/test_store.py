@@ -43,7 +43,7 @@ def answer(digest: str, ranking: bytes = b"ranking") -> StoredAnswer:
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(SOURCES, min_size=1, max_size=10, unique_by=lambda row: row.text))
 def test_sources_come_back_as_they_were_put(store: Store, is_written: bool, rows: list[StoredSource]) -> None:
     """Queued or written, in every script."""
@@ -55,7 +55,7 @@ def test_sources_come_back_as_they_were_put(store: Store, is_written: bool, rows
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ANSWERS, min_size=1, max_size=10, unique_by=lambda row: row.digest), vector=st.binary(max_size=50))
 def test_answers_come_back_as_they_were_put(store: Store, is_written: bool, rows: list[StoredAnswer],
                                             vector: bytes) -> None:
@@ -186,7 +186,7 @@ def test_a_store_of_a_newer_pixfield_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
     with closing(sqlite3.connect(path)) as newer:
         newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(SettingsError, match=r"answers\.sqlite was written by a newer Pixfield \(schema 3, .* --state"):
+    with pytest.raises(SettingsError, match=r"answers\.sqlite was written by a newer Pixfield \(schema 4, .* --state"):
         Store(path)
 
 

@@ -17,6 +17,8 @@ from server.ranking import FULL_UP_TO
 from server.service import state_folder
 from server.store import SCHEMA_VERSION, Store, StoredAnswer, StoredSource
 
+pytest_plugins = ("server_fixtures",)
+
 MODELS = Path(__file__).resolve().parents[2] / "models" / "store"
 GONE = "f" * 64
 RANKING = bytes(40)  # ten digits, four bytes each
@@ -51,6 +53,18 @@ def test_stats_names_versions_folders_and_age(tmp_path: Path, version: ModelVers
     assert lines[1].startswith(f"  model digits@1 {version.spec.digest[:12]}: 3 answers, 0.0 MB, written 20")
     assert lines[2].startswith(f"  model no longer in the model store, {GONE[:12]}: 1 answers")
     assert lines[3] == "  folders /photos, /more: 3 paths, 0.0 MB"
+
+
+def test_a_damaged_file_set_aside_costs_no_answer(tmp_path: Path, version: ModelVersion,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not count as size of the file that is pruned; `stats` names it."""
+    path = fill(tmp_path / "s", version)
+    aside = path.with_name(f"{path.name}.damaged-20260101-000000-1")
+    aside.write_bytes(bytes(5_000_000))
+    assert store_cli.main(["prune", "--max-mb=2", f"--state={tmp_path / 's'}"]) == 0
+    assert (count(path, "answers"), aside.exists()) == (3, True)
+    store_cli.main(["stats", f"--state={tmp_path / 's'}"])
+    assert f"  {aside.name}: 5.0 MB, damaged" in capsys.readouterr().out
 
 
 def test_prune_removes_what_is_gone_and_nothing_else(tmp_path: Path, version: ModelVersion) -> None:

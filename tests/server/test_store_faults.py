@@ -23,6 +23,8 @@ from server.service import state_folder
 from server.store import _ANSWERS_QUEUED, Store, StoredAnswer, StoredSource
 from server.store_file import StoreFile, seal, unseal
 
+pytest_plugins = ("server_fixtures",)
+
 MODEL = ROOTS = 1
 ROWS = 3000
 WaitUntil = Callable[[Callable[[], object]], None]

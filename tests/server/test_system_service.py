@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from server import settings_sources, system_service
@@ -28,7 +27,8 @@ NAMESPACE = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
 
 def service(*command: str, is_of_system: bool = True, user: str | None = None) -> Service:
     """A service in a folder with a blank."""
-    return Service(command=command, folder=Path("/opt/pix field"), is_of_system=is_of_system, user=user)
+    return Service(command=command, folder=Path("/opt/pix field"), is_of_system=is_of_system, stop_s=60,
+                   user=user)
 
 
 def systemd_words(unit: str) -> list[str]:
@@ -67,14 +67,12 @@ def test_systemd_runs_what_was_typed() -> None:
     assert systemd_words(service(*ODD).unit()) == list(ODD)
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(words=st.lists(PRINTABLE.filter(str.isprintable), min_size=1, max_size=4))
 def test_systemd_runs_any_words(words: list[str]) -> None:
     """A property, for what nobody thought of."""
     assert systemd_words(service(*words).unit()) == words
 
 
-@examples(deadline=None)  # what else the machine does is no fault
 @given(words=st.lists(PRINTABLE.filter(str.isprintable), min_size=1, max_size=4))
 def test_windows_runs_any_words(words: list[str]) -> None:
     """Through XML and through Windows' own splitting."""
@@ -97,7 +95,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, is_of_system: bool) -> None
     program.chmod(0o755)
     unit = tmp_path / "pixfield.service"
     made = Service(command=(str(program), "run.py", "serve", "--images=/a b", "--model=$x%"), folder=tmp_path,
-                   is_of_system=is_of_system, user="root" if is_of_system else None)
+                   is_of_system=is_of_system, stop_s=60, user="root" if is_of_system else None)
     unit.write_text(made.unit())
     scope = [] if is_of_system else ["--user"]
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *scope, str(unit)], capture_output=True, text=True,
@@ -110,6 +108,13 @@ def test_a_unit_restarts_on_failure_but_not_for_settings() -> None:
     lines = service("python").unit().splitlines()
     assert {"Restart=on-failure", "RestartPreventExitStatus=2", "WorkingDirectory=/opt/pix field"} <= set(lines)
     assert "User=ann" in service("python", user="ann").unit().splitlines()
+
+
+@pytest.mark.parametrize(("drain_s", "line"), [(10, "TimeoutStopSec=60"), (120, "TimeoutStopSec=280")])
+def test_systemd_waits_until_both_are_drained(drain_s: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """TabPy and the server are stopped one after the other, each within --drain-s and 15 s more."""
+    system_service.main(["print", "--on=systemd", f"--drain-s={drain_s}"], environment={})
+    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_a_task_starts_with_the_machine_and_restarts() -> None:

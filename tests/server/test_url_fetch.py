@@ -194,9 +194,9 @@ def learn(sources: Sources, text: str) -> str:
     """Do what the decoders do: fetch, and let the content be its own digest."""
     (found,) = sources.resolve([text]).to_read.values()
     assert isinstance(found, FoundUrl)
-    fetched = sources.fetch(found)
-    digest = found.digest if fetched.data is None else fetched.data.decode()
-    sources.learn(text, fetched.found, digest)
+    data, read = sources.read(text, found, is_known=bool(found.digest))
+    digest = found.digest if data is None else data.decode()
+    sources.learn(text, read, digest)
     return digest
 
 

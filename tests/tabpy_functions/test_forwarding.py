@@ -241,7 +241,7 @@ def test_slow_server_ends_in_time(asked: StandIn, monkeypatch: pytest.MonkeyPatc
     assert status == [f"The Pixfield server at {asked.url} did not answer in time: ask again in a moment"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     paths=st.one_of(
         st.lists(st.one_of(st.none(), st.text(), st.floats(), st.integers(), st.booleans(), st.binary())),
@@ -259,7 +259,7 @@ def test_nothing_is_ever_raised(monkeypatch: pytest.MonkeyPatch, paths: Any, mod
     assert answer == ([None] * len(paths) if isinstance(paths, list) else None)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.none(), st.text(alphabet="aé日 /\\\"'")), max_size=40), st.integers(1, 7))
 def test_chunks_do_not_show(
     asked: StandIn, monkeypatch: pytest.MonkeyPatch, paths: list[str | None], rows: int

@@ -1,0 +1,1 @@
+"""`models import`: a network that somebody has already becomes a Pixfield model version."""
