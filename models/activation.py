@@ -59,8 +59,9 @@ def focus(activation: NDArray[np.float32]) -> NDArray[np.uint16]:
     shares = positive / positive.sum(axis=(1, 2), keepdims=True)
     across, down = shares.sum(axis=1), shares.sum(axis=2)  # (N, w), (N, h)
     inner = np.einsum("nhw,h,w->n", shares, _inner(height), _inner(width))
-    columns: tuple[NDArray[np.float64], ...] = (across @ _centres(width), down @ _centres(height), _area(shares.reshape(count, -1)), 1 - inner)
-    kept: NDArray[np.uint16] = np.rint(np.clip(np.stack(columns, axis=1), 0, 1) * _STEPS).astype(np.uint16)
+    area = _area(shares.reshape(count, -1))
+    columns = np.stack([across @ _centres(width), down @ _centres(height), area, 1 - inner], axis=1)
+    kept: NDArray[np.uint16] = np.rint(np.clip(columns, 0, 1) * _STEPS).astype(np.uint16)
     kept[~is_somewhere] = _NOWHERE
     return kept
 

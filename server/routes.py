@@ -47,7 +47,8 @@ def query(name: str) -> Response:
     model = service().model(call.model)
     deadline_s = _deadline(request.headers.get(DEADLINE_HEADER))
     with _place():
-        outcome = classify(call.paths, model, until=g.started + deadline_s)
+        outcome = classify(call.paths, model, until=g.started + deadline_s,
+                           needs_focus=call.function.field in fields.NEED_FOCUS)
     _summarise(outcome, model)
     answer = _answer(call, _request(outcome, model, call.arguments))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
@@ -77,7 +78,7 @@ def classify_column() -> Response:
             paths = path_column(body.get("paths"))
             _check_rows(len(paths))
             check_lengths(arguments, len(paths))
-            outcome = classify(paths, model, until=until)
+            outcome = classify(paths, model, until=until, needs_focus=not fields.NEED_FOCUS.isdisjoint(names))
     _summarise(outcome, model)
     asked = _request(outcome, model, arguments)
     columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}

@@ -1,7 +1,8 @@
 """Answers that outlive the process: SQLite in WAL mode, one file in the state folder.
 
-Digests enter, answers leave, ten thousand in one statement. Three tables: which content a path had (`sources`), what a
-model said of a content (`answers`), and its embedding in a table of its own, because columns of labels never need it.
+Digests enter, answers leave, ten thousand in one statement. Four tables: which content a path had (`sources`), what a
+model said of a content (`answers`), and its embedding and where the model looked (`focuses`) in tables of their own,
+because columns of labels never need them.
 Writes are queued and committed by one thread, so a request never waits for the disk; what is queued is readable.
 """
 
@@ -16,9 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from server.found_url import Found, FoundUrl
-from server.paths import FoundFile, Signature
 from server.store_file import SCHEMA_VERSION, StoreFile, seal, unseal
+from server.stored_source import StoredSource, cells_of, is_storable, source_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,7 +30,6 @@ _COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -
 _AGAIN_S = 5.0  # a disk that was full a moment ago is still full
 _KEYS_A_STATEMENT = 10_000
 _DAY_S = 86_400  # `store prune` removes the oldest first; a day is as near as it needs to know
-_URL = -1  # the device of sources that are URLs; no file has it
 _SOURCES_QUEUED, _ANSWERS_QUEUED = 200_000, 20_000
 """Rows that may wait while the disk does not take them, about 50 MB each; what comes on top is not stored."""
 
@@ -43,14 +42,6 @@ class StoredAnswer(NamedTuple):
     note: str | None
 
 
-class StoredSource(NamedTuple):
-    """Which content a path text had when it was last read."""
-
-    text: str
-    found: Found
-    digest: str
-
-
 class Store:
     """One SQLite file; safe for many threads. `close` writes what is queued."""
 
@@ -60,6 +51,7 @@ class Store:
         self._sources: dict[tuple[int, str], StoredSource] = {}
         self._answers: dict[tuple[int, str], StoredAnswer] = {}
         self._vectors: dict[tuple[int, str], bytes] = {}
+        self._focuses: dict[tuple[int, str], bytes] = {}
         self._wake = threading.Event()
         self._is_closing = False
         self._fault: str | None = None
@@ -77,7 +69,7 @@ class Store:
     @property
     def queued(self) -> int:
         """Rows that wait to be written."""
-        return len(self._sources) + len(self._answers)
+        return len(self._sources) + len(self._answers) + len(self._focuses)
 
     def name_id(self, name: str) -> int:
         """The small number that stands for a long name (a model digest, a set of roots) in every table."""
@@ -89,7 +81,7 @@ class Store:
         """The stored sources among `texts`, in no order."""
         with self._lock:
             queued = {text: self._sources.get((roots, text)) for text in texts} if self._sources else {}
-        found = {row[0]: _source(row) for row in self._select(_SOURCES, roots, texts)}
+        found = {row[0]: source_of(row) for row in self._select(_SOURCES, roots, texts)}
         return list((found | {text: source for text, source in queued.items() if source}).values())
 
     def answers(self, model: int, digests: Sequence[str]) -> list[StoredAnswer]:
@@ -101,17 +93,25 @@ class Store:
 
     def vectors(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
         """Digest -> embedding bytes (float16) for those that have one."""
+        return self._values(_VECTORS, self._vectors, model, digests)
+
+    def focuses(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
+        """Digest -> where the model looked, for those that have it."""
+        return self._values(_FOCUSES, self._focuses, model, digests)
+
+    def _values(self, statement: str, queue: dict[tuple[int, str], bytes], model: int, digests: Sequence[str]
+                ) -> dict[str, bytes]:
         with self._lock:
-            queued = {digest: self._vectors.get((model, digest)) for digest in digests} if self._vectors else {}
-        unsealed = {digest: unseal(digest, vector) for digest, vector in self._select(_VECTORS, model, digests)}
-        found = {digest: vector for digest, vector in unsealed.items() if vector is not None}
-        return found | {digest: vector for digest, vector in queued.items() if vector is not None}
+            queued = {digest: queue.get((model, digest)) for digest in digests} if queue else {}
+        unsealed = {digest: unseal(digest, value) for digest, value in self._select(statement, model, digests)}
+        found = {digest: value for digest, value in unsealed.items() if value is not None}
+        return found | {digest: value for digest, value in queued.items() if value is not None}
 
     def every_source(self, roots: int) -> Iterator[list[StoredSource]]:
         """All sources under `roots` in pages, for filling the memory at the start."""
         for page in self._pages("SELECT text, path, device, inode, size, mtime_ns, digest FROM sources"
                                 " WHERE roots = ? AND text > ? ORDER BY text LIMIT 10000", roots):
-            yield [_source(row) for row in page]
+            yield [source_of(row) for row in page]
 
     def every_answer(self, model: int) -> Iterator[list[StoredAnswer]]:
         """All answers of `model` in pages."""
@@ -123,7 +123,7 @@ class Store:
 
     def put_source(self, roots: int, source: StoredSource) -> None:
         """Queue a source; one whose name is no UTF-8 (Linux allows any bytes) is left out: SQLite cannot hold it."""
-        if not _is_storable(source.text) or not _is_storable(source.found[0]):
+        if not is_storable(source.text) or not is_storable(source.found[0]):
             return
         with self._lock:
             if len(self._sources) < _SOURCES_QUEUED:
@@ -140,27 +140,38 @@ class Store:
             else:
                 self._not_queued += 1
 
+    def put_focus(self, model: int, digest: str, numbers: bytes) -> None:
+        """Queue where the model looked."""
+        with self._lock:
+            if len(self._focuses) < _ANSWERS_QUEUED:
+                self._focuses[model, digest] = numbers
+            else:
+                self._not_queued += 1
+
     def flush(self) -> None:
         """Write what is queued now."""
         with self._lock:
             sources, answers, vectors = dict(self._sources), dict(self._answers), dict(self._vectors)
-        if not (sources or answers):
+            focuses = dict(self._focuses)
+        if not (sources or answers or focuses):
             return
         today = int(time.time() // _DAY_S)
         with self._file.connection() as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                   [(roots, s.text, *_cells(s.found), s.digest)
+                                   [(roots, s.text, *cells_of(s.found), s.digest)
                                     for (roots, _), s in sources.items()])
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
                                    [(model, a.digest, seal(a.digest, a.ranking), a.note, today)
                                     for (model, _), a in answers.items()])
-            connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
-                                   [(model, digest, seal(digest, vector))
-                                    for (model, digest), vector in vectors.items()])
+            for table, values in (("embeddings", vectors), ("focuses", focuses)):
+                connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - our own names
+                                       [(model, digest, seal(digest, value))
+                                        for (model, digest), value in values.items()])
         with self._lock:  # only what was written: the same key may have been queued again meanwhile
             _forget(self._sources, sources)
             _forget(self._answers, answers)
             _forget(self._vectors, vectors)
+            _forget(self._focuses, focuses)
 
     def _write_loop(self) -> None:
         while not self._is_closing:
@@ -218,32 +229,8 @@ _ANSWERS = ("SELECT a.digest, a.ranking, a.note FROM json_each(?1) AS k"
             " CROSS JOIN answers AS a ON a.model = ?2 AND a.digest = k.value")
 _VECTORS = ("SELECT e.digest, e.vector FROM json_each(?1) AS k"
             " CROSS JOIN embeddings AS e ON e.model = ?2 AND e.digest = k.value")
-
-
-def _source(row: tuple[Any, ...]) -> StoredSource:
-    text, path, device, inode, size, mtime_ns, digest = row
-    if device == _URL:
-        url, etag, last_modified = path.split("\n")
-        return StoredSource(text, FoundUrl(url, etag, last_modified, mtime_ns / 1e9, digest), digest)
-    return StoredSource(text, FoundFile(path, Signature(int(device), int(inode), int(size), int(mtime_ns))), digest)
-
-
-def _cells(found: Found) -> tuple[str, int, int, int, int]:
-    """Path and signature; of a URL the lines URL, ETag, Last-Modified, and when it expires instead of when it changed.
-
-    The same columns, so that older stores need no change; no header or canonical URL has a line break.
-    """
-    if isinstance(found, FoundUrl):
-        return f"{found.url}\n{found.etag}\n{found.last_modified}", _URL, 0, 0, int(found.expires_at * 1e9)
-    return (found.path, *found.signature)
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+_FOCUSES = ("SELECT f.digest, f.numbers FROM json_each(?1) AS k"
+            " CROSS JOIN focuses AS f ON f.model = ?2 AND f.digest = k.value")
 
 
 def _forget(queued: dict[K, V], written: dict[K, V]) -> None:

@@ -33,7 +33,10 @@ CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, no
                                     written_day INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (model, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embeddings (model INTEGER, digest TEXT, vector BLOB, PRIMARY KEY (model, digest))
                                     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS focuses (model INTEGER, digest TEXT, numbers BLOB, PRIMARY KEY (model, digest))
+                                    WITHOUT ROWID;
 """
+"""A table more needs no new version: an older Pixfield leaves it alone."""
 
 
 def is_damage(exc: sqlite3.Error) -> bool:

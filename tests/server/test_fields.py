@@ -41,6 +41,7 @@ class Model:
     labels: list[str]
     answers: Answers
     name: str = "pets@1"
+    blindness: str = ""
 
 
 @pytest.fixture
