@@ -57,7 +57,7 @@ class KerasEngine:
         # and takes 3 to 6 times as long to get warm.
         self._jit = on_gpu if keras.backend.backend() == "tensorflow" else "auto"
         self._network = _load(version)
-        self._looking = threading.Lock()
+        self._running, self._looking = threading.Lock(), threading.Lock()
         self._looked_at: tuple[str, Any] | None = None
         self._names: tuple[str, ...] = _OUTPUTS
         self.kernel, self.blindness = self._find_kernel(version)
@@ -87,7 +87,8 @@ class KerasEngine:
             padded = np.zeros((bucket, *pixels.shape[1:]), np.uint8)
             padded[:count] = pixels
             pixels = padded
-        outputs = self._model.predict_on_batch(pixels)
+        with self._running:  # explanations come from other threads than the engine's
+            outputs = self._model.predict_on_batch(pixels)
         return {name: np.asarray(outputs[name][:count], np.float32) for name in self._names}
 
     def _forward(self) -> Any:

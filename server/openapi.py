@@ -23,6 +23,7 @@ from server.openapi_parts import (
     record,
     responses,
 )
+from server.openapi_seeing import SEEING
 
 Operation = dict[str, Any]
 
@@ -40,6 +41,7 @@ def document() -> dict[str, Any]:
             "/v1/functions": {"get": _reading("The function table", record(functions=listed(_FUNCTION)))},
             "/v1/models": {"get": _reading("Every usable version", record(models=listed(_LISTED_MODEL)))},
             "/v1/models/{reference}": {"get": _model()},
+            **SEEING,
             "/healthz": {"get": _health()},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},

@@ -24,6 +24,7 @@ from server.envelope import json_response, service
 from server.errors import BadRequestError, BusyError, TooLargeError, UnprocessableError
 from server.functions import FUNCTIONS, TABLE_FIELDS, Call, check_lengths, parse_call, path_column, single
 from server.openapi import document
+from server.seeing_page import filters_json, filters_png, layers_json
 from server.served_model import ServedModel
 
 routes = Blueprint("pixfield", __name__)
@@ -233,6 +234,11 @@ def model_card(reference: str) -> Response:
     return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})
+
+
+routes.add_url_rule("/v1/models/<reference>/layers.json", view_func=layers_json)
+routes.add_url_rule("/v1/models/<reference>/filters.json", view_func=filters_json)
+routes.add_url_rule("/v1/models/<reference>/filters.png", view_func=filters_png)
 
 
 @routes.get("/healthz")
