@@ -8,6 +8,7 @@ that product, place by place, is the class's logit spread over the picture. Grad
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -52,17 +53,17 @@ def focus(activation: NDArray[np.float32]) -> NDArray[np.uint16]:
     tenth. All are shares of the square that the model sees.
     """
     count, height, width = activation.shape
-    positive = np.maximum(activation, 0, dtype=np.float64)
-    total = positive.sum(axis=(1, 2))
-    is_somewhere = np.isfinite(total) & (total > 0)
-    positive[~is_somewhere] = 1.0  # any value that divides; the row is marked below
-    shares = positive / positive.sum(axis=(1, 2), keepdims=True)
-    across, down = shares.sum(axis=1), shares.sum(axis=2)  # (N, w), (N, h)
-    inner = np.einsum("nhw,h,w->n", shares, _inner(height), _inner(width))
-    area = _area(shares.reshape(count, -1))
-    columns = np.stack([across @ _centres(width), down @ _centres(height), area, 1 - inner], axis=1)
-    kept: NDArray[np.uint16] = np.rint(np.clip(columns, 0, 1) * _STEPS).astype(np.uint16)
-    kept[~is_somewhere] = _NOWHERE
+    positive = np.maximum(activation.reshape(count, -1), 0).astype(np.float64)
+    total = positive.sum(axis=1, keepdims=True)
+    is_nowhere = ~(np.isfinite(total) & (total > 0))[:, 0]
+    if is_nowhere.any():
+        positive[is_nowhere], total[is_nowhere] = 1.0, height * width  # any values that divide; marked below
+    shares = positive / total
+    columns = np.empty((count, len(FOCUS_NAMES)))
+    columns[:, [0, 1, 3]] = shares @ _places(height, width)
+    columns[:, 2] = _area(shares)
+    kept = (columns.clip(0, 1) * _STEPS + 0.5).astype(np.uint16)
+    kept[is_nowhere] = _NOWHERE
     return kept
 
 
@@ -106,8 +107,12 @@ def _differences(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return differences
 
 
-def _centres(cells: int) -> NDArray[np.float64]:
-    return (np.arange(cells) + 0.5) / cells
+@functools.lru_cache(maxsize=64)
+def _places(height: int, width: int) -> NDArray[np.float64]:
+    """For each cell of a map: its centre from the left and from the top, and how much of it is border, (h * w, 3)."""
+    down, across = np.divmod(np.arange(height * width), width)
+    inner = _inner(height)[down] * _inner(width)[across]
+    return np.stack([(across + 0.5) / width, (down + 0.5) / height, 1 - inner], axis=1)
 
 
 def _inner(cells: int) -> NDArray[np.float64]:
@@ -118,11 +123,11 @@ def _inner(cells: int) -> NDArray[np.float64]:
 
 def _area(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """The smallest share of the cells (N, P) that holds HELD, the last of them in part."""
-    ranked = -np.sort(-shares, axis=1)
-    held = np.cumsum(ranked, axis=1)
+    ranked = np.sort(shares, axis=1)[:, ::-1]
+    held = ranked.cumsum(axis=1)
     whole = np.minimum((held < HELD).sum(axis=1), shares.shape[1] - 1)
     rows = np.arange(len(shares))
     last = ranked[rows, whole]
-    part = (HELD - (held[rows, whole] - last)) / np.maximum(last, 1e-300)
-    area: NDArray[np.float64] = (whole + np.clip(part, 0, 1)) / shares.shape[1]
+    part = (HELD - held[rows, whole] + last) / np.maximum(last, 1e-300)
+    area: NDArray[np.float64] = (whole + part) / shares.shape[1]
     return area

@@ -90,7 +90,8 @@ class Answers:
         """Those of which it is not kept where the model looked, though it could tell: answers older than that."""
         if self.focuses is None:
             return set()
-        return {digest for digest in digests if digest is not None} - self.focuses.lookup(digests).keys()
+        values = self.focuses.column(digests)
+        return {digest for digest, value in zip(digests, values, strict=True) if value is None and digest is not None}
 
     def failure(self, digest: str) -> str | None:
         """Why the content cannot be answered, if that is known."""

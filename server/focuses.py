@@ -26,19 +26,20 @@ class Focuses:
         self._owner, self._store = owner, store
         self._limit = max(1000, limit_bytes // _BYTES_A_KEY)
         self._lock = threading.Lock()
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[str | None, bytes] = {}
 
-    def lookup(self, digests: Sequence[str | None]) -> dict[str, bytes]:
-        """Digest -> focus for those that memory or the store has, the store in one statement."""
+    def column(self, digests: Sequence[str | None]) -> list[bytes | None]:
+        """What memory or the store has for each row, the store asked in one statement; None where neither has it."""
         with self._lock:
-            found = {digest: self._kept[digest] for digest in digests if digest in self._kept and digest is not None}
-        missing = [digest for digest in dict.fromkeys(digests) if digest is not None and digest not in found]
-        if missing:
-            stored = {digest: value for digest, value in self._store.focuses(self._owner, missing).items()
-                      if len(value) == _LENGTH}
-            self._insert(stored)
-            found |= stored
-        return found
+            values = list(map(self._kept.get, digests))
+        missing = {digest for digest, value in zip(digests, values, strict=True) if value is None and digest}
+        if not missing:
+            return values
+        stored = {digest: value for digest, value in self._store.focuses(self._owner, list(missing)).items()
+                  if len(value) == _LENGTH}
+        self._insert(stored)
+        return [stored.get(digest) if value is None and digest else value
+                for digest, value in zip(digests, values, strict=True)]
 
     def put(self, digests: Sequence[str], kept: NDArray[np.uint16]) -> None:
         """Keep new focuses, uint16 (N, 4), here and in the store."""
@@ -49,9 +50,8 @@ class Focuses:
 
     def numbers(self, digests: Sequence[str | None]) -> NDArray[np.uint16]:
         """uint16 (N, 4) for a column, all ones where there is none: what `models.activation.focus_values` takes."""
-        found, nothing = self.lookup(digests), b"\xff" * _LENGTH
-        joined = b"".join([found.get(digest, nothing) if digest else nothing for digest in digests])
-        return np.frombuffer(joined, "<u2").reshape(len(digests), 4)
+        nothing = b"\xff" * _LENGTH
+        return np.frombuffer(b"".join([value or nothing for value in self.column(digests)]), "<u2").reshape(-1, 4)
 
     def _insert(self, values: dict[str, bytes]) -> None:
         with self._lock:

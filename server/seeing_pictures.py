@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 STORE = FOLDER.parents[1] / "models" / "store"
 LAYER = "re_lu_16"
 _SHOWN = ("3", "4", "7", "9")
-_COLOURS = 64  # a palette: a quarter of the bytes, no difference to the eye
+_COLOURS = 256  # a palette: a third of the bytes, no difference to the eye
 
 
 def drawn() -> dict[str, NDArray[np.uint8]]:
