@@ -55,6 +55,6 @@ class Focuses:
 
     def _insert(self, values: dict[str, bytes]) -> None:
         with self._lock:
-            self._kept |= values
+            self._kept.update(values.items())
             if len(self._kept) > self._limit:
                 self._kept = dict(itertools.islice(self._kept.items(), len(self._kept) - self._limit // 2, None))
