@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from models.activation import FOCUS_NAMES, focus_values
 from server.classify import OK, PENDING, Outcome
 from server.errors import TooLargeError, UnknownError
 from server.picture_kinds import KINDS, PictureKind
@@ -182,10 +183,29 @@ def _status(request: Request) -> list[str]:
 
 
 def _note(request: Request) -> list[str | None]:
-    notes = request.outcome.notes
-    if not notes:
+    """The remark on a picture; of a model that cannot tell where it looked, why the columns of that are null."""
+    notes, blindness = request.outcome.notes, request.model.blindness
+    if not notes and not blindness:
         return [None] * len(request.outcome)
-    return [notes.get(digest) if digest else None for digest in request.outcome.digests]
+    remarks = [notes.get(digest) if digest else None for digest in request.outcome.digests]
+    if not blindness:
+        return remarks
+    return [remark if place < 0 else f"{remark}; {blindness}" if remark else blindness
+            for remark, place in zip(remarks, request.outcome.rows.tolist(), strict=True)]
+
+
+def _focus(number: int) -> Callable[[Request], list[float | None]]:
+    """One of FOCUS_NAMES; None also where no place of the picture speaks for the class."""
+
+    def column(request: Request) -> list[float | None]:
+        outcome, focuses = request.outcome, request.model.answers.focuses
+        if focuses is None:
+            return [None] * len(outcome)
+        asked = [digest if place >= 0 else None for digest, place in zip(outcome.digests, outcome.rows, strict=True)]
+        values = focus_values(focuses.numbers(asked)[:, number])
+        return [None if math.isnan(value) else value for value in np.round(values, _DIGITS).tolist()]
+
+    return column
 
 
 def _top(request: Request) -> list[list[dict[str, Any]] | None]:
@@ -232,5 +252,9 @@ FIELDS: dict[str, Callable[[Request], list[Any]]] = {
     "probability": _probability, "margin": _margin, "entropy": _entropy, "needs_review": _needs_review,
     "embedding": _embedding, "status": _status, "note": _note, "top": _top, "id": _id, "cached": _cached,
     "model": _model, "thumbnail_url": _thumbnail_url,
+    **{name: _focus(number) for number, name in enumerate(FOCUS_NAMES)},
 }
 """Field name -> how its column is computed."""
+
+NEED_FOCUS = frozenset(FOCUS_NAMES)
+"""Fields that need to know where the model looked."""

@@ -24,6 +24,7 @@ from server.openapi_parts import (
     record,
     responses,
 )
+from server.openapi_seeing import SEEING
 from server.picture_address import SUBJECT
 from server.picture_kinds import KINDS, PictureKind
 
@@ -44,6 +45,7 @@ def document() -> dict[str, Any]:
             "/v1/models": {"get": _reading("Every version and its state", record(models=listed(_LISTED_MODEL)))},
             "/v1/models/{reference}": {"get": _model()},
             **{f"/v1/images/{{id}}/{kind.path}": {"get": _picture(kind)} for kind in KINDS.values()},
+            **SEEING,
             "/healthz": {"get": _health()},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},

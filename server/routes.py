@@ -24,6 +24,7 @@ from server.functions import ARGUMENTS, FUNCTIONS, TABLE_FIELDS, Call, check_len
 from server.openapi import document
 from server.picture_kinds import KINDS
 from server.picture_page import page_of
+from server.seeing_page import filters_json, filters_png, layers_json
 from server.served_model import ServedModel
 
 routes = Blueprint("pixfield", __name__)
@@ -50,7 +51,8 @@ def query(name: str) -> Response:
     until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
     with _model_of(call, until) as model:
         with _place(model):
-            outcome = classify(call.paths, model, until=until)
+            outcome = classify(call.paths, model, until=until,
+                               needs_focus=call.function.field in fields.NEED_FOCUS)
         _summarise(outcome, model)
         answer = _answer(call, _request(outcome, model, call.arguments, call.paths))
     return json_response({"response": answer, "model": model.spec.name, "version": model.spec.version})
@@ -86,7 +88,7 @@ def classify_column() -> Response:
                 paths = path_column(body.get("paths"))
                 _check_rows(len(paths))
                 check_lengths(arguments, len(paths))
-                outcome = classify(paths, model, until=until)
+                outcome = classify(paths, model, until=until, needs_focus=not fields.NEED_FOCUS.isdisjoint(names))
         _summarise(outcome, model)
         asked = _request(outcome, model, arguments, paths)
         columns = {name: fields.column(name, asked) for name in dict.fromkeys((*names, "status"))}
@@ -251,6 +253,11 @@ def model_card(reference: str) -> Response:
     return json_response({"name": spec.name, "version": spec.version, "labels": list(spec.labels),
                   "input": {"size": spec.input_size, "channels": spec.channels, "resize": spec.resize},
                   "digest": spec.digest, "engine": model.engine.name, "about": dict(spec.about)})
+
+
+routes.add_url_rule("/v1/models/<reference>/layers.json", view_func=layers_json)
+routes.add_url_rule("/v1/models/<reference>/filters.json", view_func=filters_json)
+routes.add_url_rule("/v1/models/<reference>/filters.png", view_func=filters_png)
 
 
 @routes.get("/healthz")

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.activation import class_activation, focus
 from models.calibration import calibrate
 from models.picture import PictureLimits
 from models.registry import ModelVersion
@@ -23,11 +24,12 @@ from server.admission import Admission
 from server.answers import Answers
 from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders
-from server.engine import Engine
+from server.engine import Engine, Outputs
 from server.errors import BusyError
 from server.found_url import FoundUrl
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
+from server.layers import SeeingEngine
 from server.metrics import Metrics
 from server.ranking import Rankings
 from server.settings import Settings
@@ -48,9 +50,11 @@ class ServedModel:
         self.labels: Sequence[str] = version.spec.labels
         self.label_array = np.array(self.labels, object)  # made once: of a thousand classes it costs as much as a row
         self.engine = engine
+        self.seeing = engine if isinstance(engine, SeeingEngine) else None
+        self.kernel = None if self.seeing is None else self.seeing.kernel
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
-                               limit_bytes=settings.cache_mb * 500_000)
+                               limit_bytes=settings.cache_mb * 500_000, has_focus=self.kernel is not None)
         self.admission = admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
         self.in_flight = InFlight(settings.queue_rows, on_begin=lambda tickets: admission.begun(_files(tickets)),
                                   on_end=lambda tickets: admission.finished(_files(tickets)))
@@ -77,6 +81,11 @@ class ServedModel:
     def name(self) -> str:
         """name@version."""
         return f"{self.spec.name}@{self.spec.version}"
+
+    @property
+    def blindness(self) -> str:
+        """Why it cannot tell where it looked, in a sentence; empty where it can."""
+        return f"{self.name} {self.seeing.blindness}" if self.seeing and self.kernel is None else ""
 
     def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], BusyError | None]:
         """Work on `wanted` and wait for it until `until` (time.monotonic()).
@@ -144,10 +153,24 @@ class ServedModel:
         rankings = Rankings.of(_checked(outputs["probabilities"], len(batch), len(self.labels), self.spec.temperature))
         digests = [prepared.digest for prepared in batch]
         notes = [prepared.note for prepared in batch]
-        self.answers.put(digests, rankings, outputs["embedding"], notes)
+        self._keep(batch, rankings, outputs)
         for row, (digest, note) in enumerate(zip(digests, notes, strict=True)):
             ranking = Rankings(rankings.order[row:row + 1], rankings.probabilities[row:row + 1])
             self.in_flight.finish_content(digest, Result(digest, ranking, note))
+
+    def _keep(self, batch: list[Prepared], rankings: Rankings, outputs: Outputs) -> None:
+        """Keep what is new of a batch; rows of `rankings` whose answer was known become that answer."""
+        new = [row for row, prepared in enumerate(batch) if prepared.ranking is None]
+        for row, prepared in enumerate(batch):
+            if prepared.ranking is not None:
+                rankings.order[row], rankings.probabilities[row] = (prepared.ranking.order[0],
+                                                                    prepared.ranking.probabilities[0])
+        digests = [prepared.digest for prepared in batch]
+        if self.kernel is not None and self.answers.focuses is not None:
+            activation = class_activation(outputs["map"], self.kernel, rankings.order[:, 0])
+            self.answers.focuses.put(digests, focus(activation))  # before the answers: these say that all is there
+        self.answers.put([digests[row] for row in new], Rankings(rankings.order[new], rankings.probabilities[new]),
+                         outputs["embedding"][new], [batch[row].note for row in new])
 
 
 def _files(tickets: Sequence[Ticket]) -> int:

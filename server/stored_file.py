@@ -87,6 +87,7 @@ class StoredFile:
             for number in gone:
                 removed += self._change("DELETE FROM answers WHERE model = ?", number)
                 self._change("DELETE FROM embeddings WHERE model = ?", number)
+                self._change("DELETE FROM focuses WHERE model = ?", number)
                 self._change("DELETE FROM names WHERE id = ?", number)
             if removed:
                 self._drop_sources_without_answer()
@@ -102,7 +103,7 @@ class StoredFile:
             with self._transaction():
                 self._change("CREATE TEMP TABLE oldest AS SELECT model, digest FROM answers"
                              " ORDER BY written_day LIMIT ?", part)
-                for table in ("embeddings", "answers"):
+                for table in ("embeddings", "focuses", "answers"):
                     self._change(f"DELETE FROM {table} WHERE (model, digest) IN (SELECT model, digest FROM oldest)")  # noqa: S608 - our own names
                 self._change("DROP TABLE oldest")
                 self._drop_sources_without_answer()
@@ -123,7 +124,7 @@ class StoredFile:
                 yield f"{count:,} answers belong to no model version"
             elif not _is_plausible(length, classes.get(name)):
                 yield f"{count:,} answers of {name[:12]} have {length} bytes, which no ranking of that model has"
-        for table, column in (("answers", "ranking"), ("embeddings", "vector")):
+        for table, column in (("answers", "ranking"), ("embeddings", "vector"), ("focuses", "numbers")):
             ((count,),) = self._rows(f"SELECT count(*) FROM {table} WHERE NOT is_sound(digest, {column})")  # noqa: S608 - our own names
             if count:
                 yield f"{count:,} {table} have another checksum than when they were written: they are computed again"

@@ -41,6 +41,7 @@ class Model:
     labels: list[str]
     answers: Answers
     name: str = "pets@1"
+    blindness: str = ""
 
     @property
     def label_array(self) -> NDArray[np.object_]:

@@ -510,7 +510,8 @@ def guarded(open_site: Open, tmp_path: Path) -> Site:
 
 DOORS = [("POST", "/query/image_label"), ("POST", CLASSIFY), ("GET", "/v1/functions"), ("GET", "/v1/models"),
          ("GET", "/v1/models/digits"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
-         ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("OPTIONS", CLASSIFY)]
+         ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("GET", "/v1/models/digits/layers.json"),
+         ("GET", "/v1/models/digits/filters.json"), ("GET", "/v1/models/digits/filters.png"), ("OPTIONS", CLASSIFY)]
 
 
 @pytest.mark.parametrize(("method", "url"), DOORS)
