@@ -7,7 +7,6 @@ encloses what holds half of the activation.
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
@@ -57,13 +56,6 @@ def heat_over(pixels: NDArray[np.uint8], activation: NDArray[np.float32]) -> NDA
     drawn[_thick(line)] = 0  # black around white: seen on dark and on bright pictures
     drawn[line] = 255
     return np.rint(drawn).astype(np.uint8)
-
-
-def png_of(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of RGB pixels, uint8 (H, W, 3)."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def coloured(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from models.activation import FOCUS_NAMES, class_activation, focus, focus_values
 from server.errors import UnknownError
-from server.heat_pictures import filters_grid, heat_over, maps_grid, png_of
+from server.heat_pictures import filters_grid, heat_over, maps_grid
 from server.layers import Filters, SeeingEngine
+from server.png import png_of
 from server.served_model import ServedModel
 
 POLICY = "heat-v1"
