@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from models.activation import FOCUS_NAMES, focus_values
 from server.classify import OK, PENDING, Outcome
 from server.errors import TooLargeError, UnknownError
+from server.picture_address import VERSION_LETTERS
 from server.picture_kinds import KINDS, PictureKind
 from server.served_model import ServedModel
 
@@ -27,7 +28,8 @@ EMBEDDING_ROWS = 1000
 _DIGITS = 6  # float16 keeps 3 to 4 digits; six decimals keep small probabilities apart and the JSON short
 
 
-Addresses = Callable[[PictureKind, Sequence[str | None], Sequence[str | None]], list[str | None]]
+Addresses = Callable[[PictureKind, Sequence[str | None], Sequence[str | None], str], list[str | None]]
+"""A kind of picture, path texts, contents and the version that sees them ("" for none) -> addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,14 +229,21 @@ def _thumbnail_url(request: Request) -> list[str | None]:
     return _url(request, KINDS["thumbnail.png"])
 
 
-def _url(request: Request, kind: PictureKind) -> list[str | None]:
+def _explanation_url(request: Request) -> list[str | None]:
+    """None in every row of a model that cannot tell where it looked: `note` says why."""
+    if request.model.kernel is None:
+        return [None] * len(request.outcome)
+    return _url(request, KINDS["explanation.png"], request.model.spec.digest[:VERSION_LETTERS])
+
+
+def _url(request: Request, kind: PictureKind, version: str = "") -> list[str | None]:
     """The address of each row's picture; None where it came with the request, is not known yet or cannot be read."""
     outcome = request.outcome
     if request.addresses is None or not request.texts:
         return [None] * len(outcome)
     digests = [None if row in outcome.errors else digest for row, digest in enumerate(outcome.digests)] \
         if outcome.errors else outcome.digests
-    return request.addresses(kind, request.texts, digests)
+    return request.addresses(kind, request.texts, digests, version)
 
 
 def _cached(request: Request) -> list[bool]:
@@ -251,7 +260,7 @@ FIELDS: dict[str, Callable[[Request], list[Any]]] = {
     "label": _label, "confidence": _confidence, "label_at": _label_at, "confidence_at": _confidence_at,
     "probability": _probability, "margin": _margin, "entropy": _entropy, "needs_review": _needs_review,
     "embedding": _embedding, "status": _status, "note": _note, "top": _top, "id": _id, "cached": _cached,
-    "model": _model, "thumbnail_url": _thumbnail_url,
+    "model": _model, "thumbnail_url": _thumbnail_url, "explanation_url": _explanation_url,
     **{name: _focus(number) for number, name in enumerate(FOCUS_NAMES)},
 }
 """Field name -> how its column is computed."""

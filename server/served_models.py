@@ -81,6 +81,15 @@ class ServedModels:
         """The version that `key` should mean, as the folders say now; raises ModelError."""
         return self.registry.resolve(key, self._settings.model)
 
+    def version(self, digest: str) -> ModelVersion:
+        """The usable version whose digest begins with `digest`, as the folders say now; UnknownError without one."""
+        for name in self.registry.all_names():
+            for version in self.registry.usable(name):
+                if version.spec.digest.startswith(digest):
+                    return version
+        raise UnknownError("version_gone", "the model version of this address is not there any more",
+                           "ask for the column of addresses again")
+
     def begin(self, version: ModelVersion, limit: int, *, keeping: Key = None) -> Callable[[float], ServedModel]:
         """Begin to open `version`, and first close the longest unused model where `limit` are open; its waiting.
 

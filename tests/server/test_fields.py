@@ -42,6 +42,7 @@ class Model:
     answers: Answers
     name: str = "pets@1"
     blindness: str = ""
+    kernel: None = None
 
     @property
     def label_array(self) -> NDArray[np.object_]:
