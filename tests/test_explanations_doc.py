@@ -42,8 +42,8 @@ def test_its_command_draws_them(tmp_path: Path) -> None:
 def test_its_functions_and_pages_are_there() -> None:
     """Nothing that does not work is promised."""
     named = set(re.findall(r"image_\w+", TEXT))
-    assert (len(named), named - FUNCTIONS.keys()) == (5, set())
+    assert (len(named), named - FUNCTIONS.keys()) == (6, set())
     app = Flask("page", static_folder=None)
     app.register_blueprint(routes)
     pages = set(re.findall(r"`GET ([^`]+)`", TEXT))
-    assert (len(pages), pages - set(map(str, app.url_map.iter_rules()))) == (2, set())
+    assert (len(pages), pages - set(map(str, app.url_map.iter_rules()))) == (6, set())
