@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.picture import THUMBNAIL, Picture
 from server import seeing
+from server.errors import BusyError
 from server.png import png_of
 from server.served_model import ServedModel
 
@@ -46,9 +47,9 @@ class Material:
 
     @property
     def viewer(self) -> ServedModel:
-        """The model, of a kind that needs one."""
+        """The model, of a kind that needs one; BusyError where none was opened, since the picture was kept then."""
         if self.model is None:
-            raise ValueError("a picture of what a model sees was asked for without the model")
+            raise BusyError("picture_lost", "the kept picture was lost", "ask again in a moment")
         return self.model
 
     def seen(self) -> NDArray[np.uint8]:

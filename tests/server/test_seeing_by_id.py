@@ -20,10 +20,14 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from models import digits
+from models.picture import Picture, read_picture
 from models.registry import ModelVersion
 from server.app import create_app
+from server.errors import BusyError
 from server.picture_cache import prune_drawn
+from server.picture_kinds import KINDS, Material, PictureKind
 from server.ranking import Rankings
+from server.seeing import explanation_png
 from server.service import Service
 from server.settings import Settings
 
@@ -200,12 +204,23 @@ def test_it_is_drawn_and_sent_once(site: Site) -> None:
     """A kept picture opens no model; its ETag, which the other version does not share, gets 304."""
     (one,), (two,) = site.urls(FIRST), site.urls(FIRST, model="digits@2")
     first = site.get(one)
-    opened: list[object] = []
-    using = site.service.using_version
-    site.service.using_version = lambda version: opened.append(version) or using(version)  # type: ignore[method-assign]
+    drawn = site.service.metrics.pictures.labels("drawn")
+    before = drawn._value.get()
     same, other = (site.get(url, **{"If-None-Match": first.headers["ETag"]}) for url in (one, two))
     assert (same.status_code, same.data, same.headers["ETag"]) == (304, b"", first.headers["ETag"])
-    assert (other.status_code, len(opened)) == (200, 1)
+    assert (other.status_code, drawn._value.get() - before) == (200, 1)
+
+
+def test_a_kept_picture_opens_no_model(site: Site) -> None:
+    """After a start it is sent though the version is idle."""
+    (url,) = site.urls(FIRST, model="digits@2")
+    png = site.get(url).data
+    site.service.close()
+    with closing(Service(site.service.settings)) as again:
+        later = replace(site, service=again, app=create_app(again))
+        assert later.get(url).data == png
+        states = {version: state["state"] for version, state in again.models.states("digits").items()}
+    assert states == {"1": "idle", "2": "idle"}
 
 
 def test_head_is_get_without_a_body(site: Site) -> None:
@@ -232,8 +247,7 @@ def test_what_versions_no_longer_there_saw_is_pruned(site: Site) -> None:
     (thumbnail,) = site.column("thumbnail_url", FIRST)
     assert site.get(thumbnail.removeprefix(site.service.settings.base_url)).status_code == 200
     cache = site.service.settings.state / "pictures.sqlite"
-    with site.service.using("digits@1") as model:
-        digest = model.spec.digest
+    digest = site.numbers("/v1/models/digits@1")["digest"]
     content = site.service.sources.resolve([FIRST]).digests[0] or ""
     kept = site.service.pictures._cache
     names = [f"explanation.png heat-v1 {parts_of(site.urls(FIRST, model=f'digits@{number}')[0])[1]} {content}"
@@ -268,9 +282,6 @@ def test_it_explains_the_class_that_was_answered(site: Site) -> None:
 
 def _drawn_for(site: Site, label: str) -> Any:
     """The explanation of a label, drawn without the pages."""
-    from models.picture import read_picture
-    from server.seeing import explanation_png
-
     with site.service.using("digits@1") as model:
         spec = model.spec
         data = (site.service.settings.images[0] / FIRST).read_bytes()
@@ -313,6 +324,16 @@ def test_an_id_that_is_not_known_is_refused(site: Site) -> None:
     """As for thumbnails."""
     for path in ("explanation.png", "explanation.json", f"feature-maps/{LAYER}.png", f"feature-maps/{LAYER}.json"):
         assert refused(site.get(f"/v1/images/{'0' * 32}/{path}", **TOKEN)) == (404, "no_picture")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.needs_model], ids=lambda kind: kind.name)
+def test_a_kept_picture_that_was_lost_is_asked_for_again(kind: PictureKind) -> None:
+    """For a kept one no model is opened; where it went meanwhile, that is no fault of the server's."""
+    def decode(data: bytes, side: int, resize: str, channels: int = 3) -> Picture:
+        raise AssertionError((data, side, resize, channels))
+
+    with pytest.raises(BusyError, match="was lost"):
+        kind.make(Material(b"", "digest", decode))
 
 
 def test_many_at_once_are_answered(settings: Settings, sight: WatchedSight, pictures: Pictures) -> None:
