@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from server.focuses import Focuses
 from server.ranking import Rankings, kept_ranks
 from server.store import Store, StoredAnswer
 
@@ -40,11 +41,13 @@ class Answers:
         classes: how many classes the model has.
         limit_bytes: memory for answers; the oldest half goes when it is reached.
         store: where answers outlive the process.
+        has_focus: whether the model tells with each answer where it looked.
     """
 
-    def __init__(self, *, model: str, classes: int, limit_bytes: int, store: Store) -> None:
+    def __init__(self, *, model: str, classes: int, limit_bytes: int, store: Store, has_focus: bool = False) -> None:
         self.kept = kept_ranks(classes)
         self._owner = store.name_id(model)
+        self.focuses = Focuses(owner=self._owner, limit_bytes=limit_bytes, store=store) if has_focus else None
         self._limit = max(1000, limit_bytes // (_BYTES_A_KEY + 4 * self.kept))
         self._store = store
         self._lock = threading.Lock()
@@ -82,6 +85,13 @@ class Answers:
             return None
         found = self.lookup([digest])
         return (found.rankings, found.notes.get(digest)) if found.rows[0] >= 0 else None
+
+    def lacking_focus(self, digests: Sequence[str | None]) -> set[str]:
+        """Those of which it is not kept where the model looked, though it could tell: answers older than that."""
+        if self.focuses is None:
+            return set()
+        values = self.focuses.column(digests)
+        return {digest for digest, value in zip(digests, values, strict=True) if value is None and digest is not None}
 
     def failure(self, digest: str) -> str | None:
         """Why the content cannot be answered, if that is known."""

@@ -16,14 +16,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from server.ranking import Rankings
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture ready for the model: content digest, uint8 (S, S, C), a remark or None."""
+    """A picture ready for the model: content digest, uint8 (S, S, C), a remark or None.
+
+    `ranking` is its answer where that is known and only its focus is not: the answer stays as it is.
+    """
 
     digest: str
     pixels: NDArray[np.uint8]
     note: str | None
+    ranking: Rankings | None = None
 
 
 class Batcher:

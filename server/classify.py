@@ -49,10 +49,13 @@ class Outcome:
         return int((self.rows < 0).sum()) - len(self.errors)
 
 
-def classify(texts: Sequence[str | None], model: ServedModel, *, until: float) -> Outcome:
-    """Answer a column of path texts with `model`, waiting no longer than `until` (time.monotonic())."""
+def classify(texts: Sequence[str | None], model: ServedModel, *, until: float, needs_focus: bool = False) -> Outcome:
+    """Answer a column of path texts with `model`, waiting no longer than `until` (time.monotonic()).
+
+    With `needs_focus`, an answer without a focus, from before there were any, is no answer yet.
+    """
     column = model.sources.resolve(texts, give_up_at=until)
-    outcome = _look_up(column, model)
+    outcome = _look_up(column, model, needs_focus=needs_focus)
     wanted = _missing(texts, column, outcome)
     if wanted:
         files = column.to_read | model.sources.files([text for text in wanted if text not in column.to_read])
@@ -73,8 +76,11 @@ def classify_files(files: Sequence[bytes], model: ServedModel, *, until: float) 
     return outcome
 
 
-def _look_up(column: Column, model: ServedModel) -> Outcome:
+def _look_up(column: Column, model: ServedModel, *, needs_focus: bool) -> Outcome:
     found = model.answers.lookup(column.digests)
+    lacking = model.answers.lacking_focus(column.digests) if needs_focus else set()
+    if lacking:
+        found.rows[[digest in lacking for digest in column.digests]] = -1
     errors = dict(column.errors)
     for row in np.flatnonzero(found.rows < 0).tolist():
         digest = column.digests[row]

@@ -203,12 +203,15 @@ class Decoders:
         return data
 
     def _known(self, digest: str) -> Result | None:
-        """What is known of the content, looked up after it was claimed: two threads can then never both miss it."""
+        """What is known of the content, looked up after it was claimed: two threads can then never both miss it.
+
+        Nothing where the answer is older than the focus: the model is asked once more.
+        """
         reason = self._answers.failure(digest)
         if reason is not None:
             return Result(digest=digest, error=reason)
         found = self._answers.find(digest)
-        return None if found is None else Result(digest, *found)
+        return None if found is None or self._answers.lacking_focus([digest]) else Result(digest, *found)
 
     def _decode(self, digest: str, data: bytes, worker: _Worker) -> Prepared | None:
         try:
@@ -218,7 +221,8 @@ class Decoders:
                 self._answers.fail(digest, str(exc))
             self._in_flight.finish_content(digest, Result(digest=digest, error=str(exc)))
             return None
-        return Prepared(digest, picture.pixels, picture.note)
+        answered = self._answers.find(digest)
+        return Prepared(digest, picture.pixels, picture.note, None if answered is None else answered[0])
 
     def _picture(self, data: bytes, worker: _Worker) -> Picture:
         """The pixels of `data`: decoded here where its header bounds the work, else in quarantine."""

@@ -15,9 +15,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from models.activation import FOCUS_NAMES, focus_values
 from server.classify import OK, PENDING, Outcome
 from server.errors import TooLargeError, UnknownError
 from server.gathering import Gathered
+from server.picture_address import VERSION_LETTERS
 from server.picture_kinds import KINDS, PictureKind
 from server.reference_fields import REFERENCE_FIELDS
 from server.served_model import ServedModel
@@ -28,7 +30,8 @@ EMBEDDING_ROWS = 1000
 _DIGITS = 6  # float16 keeps 3 to 4 digits; six decimals keep small probabilities apart and the JSON short
 
 
-Addresses = Callable[[PictureKind, Sequence[str | None], Sequence[str | None]], list[str | None]]
+Addresses = Callable[[PictureKind, Sequence[str | None], Sequence[str | None], str], list[str | None]]
+"""A kind of picture, path texts, contents and the version that sees them ("" for none) -> addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +191,29 @@ def _status(request: Request) -> list[str]:
 
 
 def _note(request: Request) -> list[str | None]:
-    """What is to be said of a picture, else of what its model cannot say of it."""
+    """The remark on a picture, and what its model cannot say of it: why columns of that are null."""
     notes, outcome, remark = request.outcome.notes, request.outcome, request.model.remark
     if not notes and remark is None:
         return [None] * len(outcome)
     column = [notes.get(digest) if digest else None for digest in outcome.digests]
     if remark is None:
         return column
-    return [remark if note is None and place >= 0 else note
+    return [note if place < 0 else f"{note}; {remark}" if note else remark
             for note, place in zip(column, outcome.rows.tolist(), strict=True)]
+
+
+def _focus(number: int) -> Callable[[Request], list[float | None]]:
+    """One of FOCUS_NAMES; None also where no place of the picture speaks for the class."""
+
+    def column(request: Request) -> list[float | None]:
+        outcome, focuses = request.outcome, request.model.answers.focuses
+        if focuses is None:
+            return [None] * len(outcome)
+        asked = [digest if place >= 0 else None for digest, place in zip(outcome.digests, outcome.rows, strict=True)]
+        values = focus_values(focuses.numbers(asked)[:, number])
+        return [None if math.isnan(value) else value for value in np.round(values, _DIGITS).tolist()]
+
+    return column
 
 
 def _top(request: Request) -> list[list[dict[str, Any]] | None]:
@@ -218,14 +235,21 @@ def _thumbnail_url(request: Request) -> list[str | None]:
     return _url(request, KINDS["thumbnail.png"])
 
 
-def _url(request: Request, kind: PictureKind) -> list[str | None]:
+def _explanation_url(request: Request) -> list[str | None]:
+    """None in every row of a model that cannot tell where it looked: `note` says why."""
+    if request.model.kernel is None:
+        return [None] * len(request.outcome)
+    return _url(request, KINDS["explanation.png"], request.model.spec.digest[:VERSION_LETTERS])
+
+
+def _url(request: Request, kind: PictureKind, version: str = "") -> list[str | None]:
     """The address of each row's picture; None where it came with the request, is not known yet or cannot be read."""
     outcome = request.outcome
     if request.addresses is None or not request.texts:
         return [None] * len(outcome)
     digests = [None if row in outcome.errors else digest for row, digest in enumerate(outcome.digests)] \
         if outcome.errors else outcome.digests
-    return request.addresses(kind, request.texts, digests)
+    return request.addresses(kind, request.texts, digests, version)
 
 
 def _cached(request: Request) -> list[bool]:
@@ -242,6 +266,10 @@ FIELDS: dict[str, Callable[[Request], list[Any]]] = {
     "label": _label, "confidence": _confidence, "label_at": _label_at, "confidence_at": _confidence_at,
     "probability": _probability, "margin": _margin, "entropy": _entropy, "needs_review": _needs_review,
     "embedding": _embedding, "status": _status, "note": _note, "top": _top, "id": _id, "cached": _cached,
-    "model": _model, "thumbnail_url": _thumbnail_url, **REFERENCE_FIELDS,
+    "model": _model, "thumbnail_url": _thumbnail_url, "explanation_url": _explanation_url, **REFERENCE_FIELDS,
+    **{name: _focus(number) for number, name in enumerate(FOCUS_NAMES)},
 }
 """Field name -> how its column is computed."""
+
+NEED_FOCUS = frozenset(FOCUS_NAMES)
+"""Fields that need to know where the model looked."""

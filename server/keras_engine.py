@@ -8,19 +8,24 @@ sizes. Pixels cross to the device as uint8, a quarter of the bytes, and become n
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.activation import find_kernel
 from models.errors import DamagedModelError
 from models.registry import ModelVersion
+from models.spec import ModelSpec
+from server.layers import NO_KERNEL, NO_MAP, Filters, named, target_of
 
 log = logging.getLogger(__name__)
 
 _GPU_BATCH = 64  # a GPU is busy at this size; more only adds waiting
 _CPU_BATCH = 8  # two cores gain nothing beyond it, and a waiting row would wait longer
 _OUTPUTS = ("probabilities", "embedding")
+_NO_LAYER = ("InputLayer", "Rescaling", "Normalization", "Dropout")
 
 
 class KerasEngine:
@@ -29,7 +34,7 @@ class KerasEngine:
     threads = 1
 
     def __init__(self, version: ModelVersion, *, half: bool = False, max_batch: int | None = None) -> None:
-        """Load and rebuild the network; nothing is compiled before `warm_up` or the first `run`.
+        """Load and rebuild the network; of a version with a map, the golden pictures say which weights lead from it.
 
         Args:
             version: must have `model.keras`.
@@ -48,11 +53,16 @@ class KerasEngine:
         self.max_batch = max_batch or (_GPU_BATCH if on_gpu else _CPU_BATCH)
         self.buckets = bucket_sizes(self.max_batch)
         self._spec = version.spec
-        self._model = _forward(_load(version), version, half=half)
-        if keras.backend.backend() == "tensorflow":
-            # On a CPU, XLA made MobileNetV2 8 to 10 times slower than the graph with oneDNN (ResNet-50 17 % faster),
-            # and takes 3 to 6 times as long to get warm.
-            self._model.jit_compile = on_gpu
+        # On a CPU, XLA made MobileNetV2 8 to 10 times slower than the graph with oneDNN (ResNet-50 17 % faster),
+        # and takes 3 to 6 times as long to get warm.
+        self._jit = on_gpu if keras.backend.backend() == "tensorflow" else "auto"
+        self._network = _load(version)
+        self._running, self._looking = threading.Lock(), threading.Lock()
+        self._looked_at: tuple[str, Any] | None = None
+        self._names: tuple[str, ...] = _OUTPUTS
+        self.kernel, self.blindness = self._find_kernel(version)
+        if "map" not in self._names:
+            self._model = self._forward()
 
     def run(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """uint8 (N, S, S, C) -> probabilities float32 (N, classes), embedding float32 (N, D); any N."""
@@ -60,8 +70,8 @@ class KerasEngine:
         parts = [self._run_one(pixels[start : start + self.max_batch]) for start in starts]
         if len(parts) == 1:
             return parts[0]
-        empty = {name: np.zeros((0, *self._spec.outputs[name]), np.float32) for name in _OUTPUTS}
-        return {name: np.concatenate([empty[name], *(part[name] for part in parts)]) for name in _OUTPUTS}
+        empty = {name: np.zeros((0, *self._spec.outputs[name]), np.float32) for name in self._names}
+        return {name: np.concatenate([empty[name], *(part[name] for part in parts)]) for name in self._names}
 
     def warm_up(self) -> None:
         """Compile for every bucket size, so that no request waits for it."""
@@ -77,8 +87,58 @@ class KerasEngine:
             padded = np.zeros((bucket, *pixels.shape[1:]), np.uint8)
             padded[:count] = pixels
             pixels = padded
-        outputs = self._model.predict_on_batch(pixels)
-        return {name: np.asarray(outputs[name][:count], np.float32) for name in _OUTPUTS}
+        with self._running:  # explanations come from other threads than the engine's
+            outputs = self._model.predict_on_batch(pixels)
+        return {name: np.asarray(outputs[name][:count], np.float32) for name in self._names}
+
+    def _forward(self) -> Any:
+        model = _forward(self._network, self._spec, self._names, half=self.half)
+        model.jit_compile = self._jit
+        return model
+
+    def _find_kernel(self, version: ModelVersion) -> tuple[NDArray[np.float32] | None, str]:
+        if "map" not in version.spec.outputs or "map" not in self._network.output:
+            return None, NO_MAP
+        self._names = (*_OUTPUTS, "map")
+        self._model = self._forward()
+        golden = self.run(version.golden().pixels)
+        weights = [values for values in self._network.get_weights() if values.ndim > 1]
+        kernel = find_kernel(weights, golden["map"], golden["probabilities"])
+        self._names = self._names if kernel is not None else _OUTPUTS
+        return kernel, "" if kernel is not None else NO_KERNEL
+
+    def filters(self) -> Filters | None:
+        """See `server.layers.SeeingEngine.filters`."""
+        for layer in self._network.layers:
+            shape = getattr(getattr(layer, "kernel", None), "shape", ())
+            if len(shape) == 4:  # (h, w, C, F)
+                values = np.asarray(layer.get_weights()[0], np.float32).transpose(3, 0, 1, 2)
+                return Filters(next(iter(named([(layer.name, "")]))), np.ascontiguousarray(values))
+            if len(shape) == 2:
+                return None
+        return None
+
+    def layers(self) -> tuple[str, ...]:
+        """See `server.layers.SeeingEngine.layers`."""
+        return tuple(self._layer_names())
+
+    def feature_maps(self, pixels: NDArray[np.uint8], layer: str) -> NDArray[np.float32]:
+        """See `server.layers.SeeingEngine.feature_maps`; in full precision."""
+        import keras
+
+        target = target_of(self._layer_names(), layer)
+        inputs = pixels.astype(np.float32) * np.float32(self._spec.scale) + np.float32(self._spec.offset)
+        with self._looking:
+            if self._looked_at is None or self._looked_at[0] != target:
+                looking = keras.Model(self._network.input, self._network.get_layer(target).output)
+                looking.jit_compile = self._jit
+                self._looked_at = target, looking
+            return np.asarray(self._looked_at[1].predict_on_batch(inputs), np.float32)
+
+    def _layer_names(self) -> dict[str, str]:
+        return named((layer.name, layer.name) for layer in self._network.layers
+                     if type(layer).__name__ not in _NO_LAYER and not isinstance(layer.output, list | dict)
+                     and len(layer.output.shape) == 4 and None not in layer.output.shape[1:])
 
 
 def bucket_sizes(max_batch: int) -> tuple[int, ...]:
@@ -127,16 +187,15 @@ def _load(version: ModelVersion) -> Any:
         raise DamagedModelError(f"{version.reference}: model.keras cannot be loaded: {reason}") from exc
 
 
-def _forward(network: Any, version: ModelVersion, *, half: bool) -> Any:
-    """uint8 pixels -> scaled -> network -> the two outputs that are served; the map is not computed for nothing."""
+def _forward(network: Any, spec: ModelSpec, names: tuple[str, ...], *, half: bool) -> Any:
+    """uint8 pixels -> scaled -> network -> the outputs `names`: a map that leads nowhere is not computed."""
     import keras
 
-    spec = version.spec
     if half:
         network = _in_half_precision(network)
     pixels = keras.Input((spec.input_size, spec.input_size, spec.channels), dtype="uint8", name="pixels")
     numbers = keras.layers.Rescaling(spec.scale, spec.offset, dtype="float32")(pixels)
-    served = keras.Model(network.input, {name: network.output[name] for name in _OUTPUTS})
+    served = keras.Model(network.input, {name: network.output[name] for name in names})
     return keras.Model(pixels, served(numbers))
 
 

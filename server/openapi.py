@@ -20,12 +20,11 @@ from server.openapi_parts import (
     TEXT,
     WHOLE,
     listed,
-    picture_responses,
     record,
     responses,
 )
-from server.picture_address import SUBJECT
-from server.picture_kinds import KINDS, PictureKind
+from server.openapi_pictures import PICTURES
+from server.openapi_seeing import SEEING
 
 Operation = dict[str, Any]
 
@@ -43,7 +42,8 @@ def document() -> dict[str, Any]:
             "/v1/functions": {"get": _reading("The function table", record(functions=listed(_FUNCTION)))},
             "/v1/models": {"get": _reading("Every version and its state", record(models=listed(_LISTED_MODEL)))},
             "/v1/models/{reference}": {"get": _model()},
-            **{f"/v1/images/{{id}}/{kind.path}": {"get": _picture(kind)} for kind in KINDS.values()},
+            **PICTURES,
+            **SEEING,
             "/healthz": {"get": _health()},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _metrics()},
@@ -80,17 +80,6 @@ def _model() -> Operation:
                  "description": "name, name@version or name@alias", "example": "digits@1"}
     return _reading("What `model.json` says of one version", _MODEL_CARD, "404", "422", "503") | {
         "parameters": [parameter]}
-
-
-def _picture(kind: PictureKind) -> Operation:
-    """A signed address needs no token, any other does: so `security` has both."""
-    parameters = [{"name": "id", "in": "path", "required": True, "schema": TEXT | {"pattern": f"^{SUBJECT}$"},
-                   "description": "the id of a picture; in the addresses that `image_thumbnail_url` gives out a dot and"
-                                  " a signature follow it, and no token is needed"},
-                  {"name": "If-None-Match", "in": "header", "required": False, "schema": TEXT,
-                   "description": "the ETag of an answer: 304 says that it still holds"}]
-    return {"summary": kind.description, "security": [{}, {"bearer": []}], "parameters": parameters,
-            "responses": picture_responses("404", "503")}
 
 
 def _health() -> Operation:

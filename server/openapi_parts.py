@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.picture_page import PICTURE_HEADERS
+from server.picture_page import PICTURE_HEADERS, UNPINNED
 
 Schema = dict[str, Any]
 
@@ -84,8 +84,8 @@ COMPONENTS: Schema = {
 
 _PICTURE_HEADERS = {
     "ETag": _header("of this content and this way of drawing", TEXT | {"pattern": '^W/"[^"]+"$'}),
-    "Cache-Control": _header("kept by browsers, not on the way",
-                             {"const": PICTURE_HEADERS["Cache-Control"]}),
+    "Cache-Control": _header("kept by browsers, not on the way; asked about each time where no version is named",
+                             {"enum": [PICTURE_HEADERS["Cache-Control"], UNPINNED]}),
     "Cross-Origin-Resource-Policy": _header("other sites' pages may show it",
                                             {"const": PICTURE_HEADERS["Cross-Origin-Resource-Policy"]}),
     "Vary": _header("always Origin", {"const": PICTURE_HEADERS["Vary"]}),

@@ -21,8 +21,12 @@ from server.key_file import KeyFile
 
 KEY_FILE = "image-url.key"
 LOSS = "every picture address that was given out ends"
-SUBJECT = r"[0-9a-f]{32}(?:\.v[0-9a-f]{16})?(?:\.[0-9a-f]{32})?"
+UNSIGNED = r"[0-9a-f]{32}(?:\.v[0-9a-f]{16})?"
+SUBJECT = rf"{UNSIGNED}(?:\.[0-9a-f]{{32}})?"
 """The part between /v1/images/ and the picture: id, version of a model, signature."""
+
+VERSION_LETTERS = 16
+"""Of a version's digest: 64 bits tell the versions of one store apart."""
 
 _PREFIX = "/v1/images/"
 _ADDRESS = re.compile(rf"{_PREFIX}([0-9a-f]{{32}})(\.v[0-9a-f]{{16}})?(\.[0-9a-f]{{32}})?/([a-z0-9_./-]{{1,200}}\.png)",
@@ -62,14 +66,17 @@ class AddressKey:
         self._lock = threading.Lock()
         self._key, self._started = b"", hmac.new(b"", digestmod=hashlib.sha256)
 
-    def paths(self, ids: list[str], picture: str) -> list[str]:
-        """The signed path of `picture` for each id; the hot loop of a column of addresses, so it is written flat."""
-        start, length = self._current().copy, _SIGNATURE_LETTERS
+    def paths(self, ids: list[str], picture: str, version: str = "") -> list[str]:
+        """The signed path of `picture` for each id, as the model of `version` sees it where one is named.
+
+        The hot loop of a column of addresses, so it is written flat.
+        """
+        start, length, behind = self._current().copy, _SIGNATURE_LETTERS, f".v{version}" if version else ""
         paths = []
         for one in ids:
             code = start()
-            code.update(f"{_PREFIX}{one}/{picture}".encode())
-            paths.append(f"{_PREFIX}{one}.{code.hexdigest()[:length]}/{picture}")
+            code.update(f"{_PREFIX}{one}{behind}/{picture}".encode())
+            paths.append(f"{_PREFIX}{one}{behind}.{code.hexdigest()[:length]}/{picture}")
         return paths
 
     def is_signed(self, address: PictureAddress) -> bool:

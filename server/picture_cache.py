@@ -85,8 +85,9 @@ class PictureCache:
             log.warning("drawn pictures are not kept, each is drawn when it is asked for: %s", fault)
 
 
-def prune_drawn(path: Path, kept: frozenset[str]) -> None:
-    """Remove pictures of contents (the last word of a name) that are not in `kept`, and give the room back to the disk.
+def prune_drawn(path: Path, kept: frozenset[str], versions: frozenset[str] = frozenset()) -> None:
+    """Remove pictures of contents (the last word of a name) that are not in `kept`, and those that a model version
+    sees (a word v and the begin of its digest) that is not in `versions`; give the room back to the disk.
 
     The server must not run.
     """
@@ -96,8 +97,13 @@ def prune_drawn(path: Path, kept: frozenset[str]) -> None:
         with connection:
             names = [name for (name,) in connection.execute("SELECT name FROM pictures")]
             connection.executemany("DELETE FROM pictures WHERE name = ?",
-                                   [(name,) for name in names if name.rpartition(" ")[2] not in kept])
+                                   [(name,) for name in names if not _is_of(name.split(" "), kept, versions)])
         connection.execute("VACUUM")
+
+
+def _is_of(words: list[str], kept: frozenset[str], versions: frozenset[str]) -> bool:
+    seen_by = [word[1:] for word in words[2:-1]]  # behind the picture and its policy
+    return words[-1] in kept and all(any(version.startswith(one) for version in versions) for one in seen_by)
 
 
 def _drop_oldest(connection: sqlite3.Connection, limit_bytes: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Response, request
 
@@ -10,6 +11,8 @@ from server.envelope import place, service
 from server.errors import UnknownError
 from server.picture_address import PictureAddress
 from server.picture_kinds import PictureKind
+
+_NO_PICTURE = ("no_picture", "there is no such picture", "ask for the column of addresses again")
 
 PLACES = "pixfield_picture_places"
 """The application's places for requests for pictures: columns have places of their own."""
@@ -24,23 +27,46 @@ PICTURE_HEADERS = {
 }
 """On pictures alone, instead of what every other answer has: Tableau's page may show them, proxies keep none."""
 
+UNPINNED = "private, no-cache"
+"""Where the address names no version: the default model is another one day, so a browser asks each time."""
+
 
 def page_of(kind: PictureKind) -> Callable[..., Response]:
     """The view of one kind of picture; what its path names besides the id stands in the address, too."""
 
-    def page(**_: str) -> Response:
-        address = PictureAddress.of(request.path)
-        if address is None or address.version:
-            raise UnknownError("no_picture", "there is no such picture", "ask for the column of addresses again")
+    def page(**named: str) -> Response:
+        layer = named.get("layer", "")
+        address = _address(request.path, kind, layer)
         with place(PLACES):
-            png = service().picture(address, kind)
-        response = Response(png, mimetype="image/png")
-        response.set_etag(f"{kind.policy}-{address.id}", weak=True)  # another Pillow may pack the same pixels otherwise
-        response.headers.update(PICTURE_HEADERS)
-        if "Origin" in request.headers:  # the doors let in only names of ours; the others never get here
-            response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-        response.make_conditional(request)
-        return response
+            pinned = service().pinned(address, kind)
+            made = service().picture(pinned, kind, layer)
+        return _response(made, pinned, kind, is_pinned=pinned == address)
 
     page.__doc__ = kind.description
     return page
+
+
+def _address(path: str, kind: PictureKind, layer: str) -> PictureAddress:
+    """The address that a path of this kind is; raises UnknownError. Numbers have no signed one."""
+    address = PictureAddress.of(f"{path.removesuffix(kind.ending)}.png")
+    if address is None and layer:
+        raise UnknownError("unknown_layer", f"there is no layer {layer[:60]!r}",
+                           "GET /v1/models/<reference>/layers.json lists those there are")
+    if address is None or (address.version and not kind.needs_model) or (address.signature and not kind.is_png):
+        raise UnknownError(*_NO_PICTURE)
+    return replace(address, picture=address.picture.removesuffix(".png") + kind.ending)
+
+
+def _response(made: bytes, address: PictureAddress, kind: PictureKind, *, is_pinned: bool) -> Response:
+    if not kind.is_png:
+        return Response(made, mimetype="application/json")
+    response = Response(made, mimetype="image/png")
+    tag = "-".join(filter(None, (kind.policy, address.id, address.version)))
+    response.set_etag(tag, weak=True)  # another Pillow may pack the same pixels otherwise
+    response.headers.update(PICTURE_HEADERS)
+    if not is_pinned:
+        response.headers["Cache-Control"] = UNPINNED
+    if "Origin" in request.headers:  # the doors let in only names of ours; the others never get here
+        response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+    response.make_conditional(request)
+    return response

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from models.picture import Picture, PictureError
 from server.decode import GRACE_S, digest_of
@@ -22,14 +25,21 @@ from server.path_error import PathError
 from server.picture_address import AddressKey, PictureAddress
 from server.picture_cache import FILE, PictureCache
 from server.picture_jobs import PictureJobs, Prolong
-from server.picture_kinds import PictureKind
+from server.picture_kinds import Material, PictureKind
 from server.quarantine import START_S, Order, Quarantine
+from server.served_model import ServedModel
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store, StoredImage
 
 _PLACES = min(8, max(1, (os.cpu_count() or 1) // 2))
 """Pictures drawn at a time: a column's pictures need the other half; each may take 130 MB."""
+
+_MAKE_S = 30.0
+"""What follows the decoding may take so long: the model runs on one picture, which Keras may compile for first."""
+
+OpenModel = Callable[[], AbstractContextManager[ServedModel | None]]
+"""What opens the model that a picture depends on, until the end of the block."""
 
 _GIVEN_KEPT = 500_000  # contents known to be in the store: 100 MB at most, mostly texts that the sources hold anyway
 _FAILURES_KEPT = 10_000
@@ -64,12 +74,15 @@ class Pictures:
 
     # ---- giving out --------------------------------------------------------------------------------------------
 
-    def addresses(self, kind: PictureKind, texts: Sequence[str | None], digests: Sequence[str | None]
-                  ) -> list[str | None]:
-        """The signed address of each row's picture; None for a row without a content or path text."""
+    def addresses(self, kind: PictureKind, texts: Sequence[str | None], digests: Sequence[str | None],
+                  version: str = "") -> list[str | None]:
+        """The signed address of each row's picture; None for a row without a content or path text.
+
+        `version` begins the digest of the model that it depends on.
+        """
         wanted = {digest: text for digest, text in zip(digests, texts, strict=True) if digest and text is not None}
         known = self._noted(wanted)
-        paths = self._key.paths(list(known.values()), kind.path)
+        paths = self._key.paths(list(known.values()), kind.path, version)
         addresses = {digest: self._base + path for digest, path in zip(known, paths, strict=True)}
         return [addresses.get(digest) if digest else None for digest in digests]
 
@@ -93,35 +106,54 @@ class Pictures:
 
     # ---- the picture behind an address ---------------------------------------------------------------------------
 
-    def png(self, address: PictureAddress, kind: PictureKind) -> bytes:
-        """The PNG that `address`, which the doors have let in, means.
+    def get(self, address: PictureAddress, kind: PictureKind, *, open_model: OpenModel = nullcontext,
+            layer: str = "") -> bytes:
+        """The PNG or JSON that `address`, which the doors have let in, means; kept PNGs open no model.
 
         Raises:
-            UnknownError: there is no such picture, or not any more.
+            UnknownError: there is no such picture, or not any more, or the model cannot tell.
             BusyError: too many are asked for, or it cannot be read just now.
         """
+        image = self._image(address)
+        found, digest = self._located(image)
+        is_sure = self._check(image, digest)
+        name = _name(address, kind, image)
+        png = self._cache.get(name)
+        if is_sure and png is not None:
+            self._metrics.pictures.labels("kept").inc()
+            return png
+        jobs = self._url_jobs if isinstance(found, FoundUrl) else self._jobs
+        with open_model() if png is None else nullcontext() as model:
+            material = partial(Material, digest=image.digest, model=model, layer=layer)
+            return jobs.run(name, lambda prolong: self._made(image, kind, name, found, material, prolong))
+
+    def _image(self, address: PictureAddress) -> StoredImage:
+        """What the store knows of the id; raises UnknownError."""
         image = self._store.image(address.id)
         if image is None:
             if address.signature:  # it was given out, and the store has lost it: every column is to tell it again
                 with self._lock:
                     self._given.clear()
             raise UnknownError("no_picture", "there is no such picture", "ask for the column of addresses again")
-        name = f"{kind.path} {kind.policy} {image.digest}"
-        try:
-            self._sources.find(image.text)  # where it leads, a link as well, is looked at each time, not once a window
+        return image
+
+    def _located(self, image: StoredImage) -> tuple[Found | None, str | None]:
+        """The file or URL of an image, and its digest where that is known; raises UnknownError, BusyError.
+
+        A share that hangs holds no request longer than reading a picture may take.
+        """
+        give_up_at = time.monotonic() + self._settings.max_decode_s
+        try:  # where it leads, a link as well, is looked at each time, not once a window
+            if self._sources.find_in_time(image.text, give_up_at=give_up_at) is None:
+                raise BusyError("picture_busy", "the folder of this picture does not answer", "ask again in a moment",
+                                retry_after_s=5)
         except PathError as exc:
             raise self._gone(image) from exc
-        column = self._sources.resolve([image.text])
+        column = self._sources.resolve([image.text], give_up_at=give_up_at)
         if column.errors:
             raise self._gone(image)
-        is_sure = self._check(image, column.digests[0])
-        png = self._cache.get(name)
-        if is_sure and png is not None:
-            self._metrics.pictures.labels("kept").inc()
-            return png
         found = column.to_read.get(image.text) or self._sources.files([image.text]).get(image.text)
-        jobs = self._url_jobs if isinstance(found, FoundUrl) else self._jobs
-        return jobs.run(name, lambda prolong: self._made(image, kind, name, found, prolong))
+        return found, column.digests[0]
 
     def _check(self, image: StoredImage, digest: str | None) -> bool:
         """Whether the content is known to be the image's; raises UnknownError where it is another one."""
@@ -135,12 +167,13 @@ class Pictures:
             self._given.discard(image.digest)  # another copy may be noted when a column meets it
         return UnknownError("picture_gone", message, "ask for the column of addresses again")
 
-    def _made(self, image: StoredImage, kind: PictureKind, name: str, found: Found | None, prolong: Prolong) -> bytes:
-        """Read the file or URL again, compare, and draw what is not kept."""
-        png = self._cache.get(name)
+    def _made(self, image: StoredImage, kind: PictureKind, name: str, found: Found | None,
+              material: Callable[..., Material], prolong: Prolong) -> bytes:
+        """Read the file or URL again, compare, and make what is not kept."""
+        made = self._cache.get(name)
         prolong(self._settings.max_decode_s + (self._settings.url_timeout_s if isinstance(found, FoundUrl) else 0))
         try:
-            data, read = self._sources.read(image.text, found, is_known=png is not None)
+            data, read = self._sources.read(image.text, found, is_known=made is not None)
         except PathError as exc:
             if isinstance(found, FoundUrl):  # for a window it is not asked for again, as of a column
                 self._sources.fail(image.text, str(exc))
@@ -148,18 +181,19 @@ class Pictures:
         digest = digest_of(data) if data is not None else read.digest if isinstance(read, FoundUrl) else ""
         self._sources.learn(image.text, read, digest)
         self._check(image, digest)
-        if png is None and data is not None:
-            png = self._drawn(data, kind, name, prolong)
-            self._cache.put(name, png)
-        if png is None:
+        if made is None and data is not None:
+            made = self._drawn(material(data, decode=partial(self._decode, prolong)), kind, name)
+            if kind.is_png:
+                self._cache.put(name, made)
+        if made is None:
             raise BusyError("picture_lost", "the kept picture was lost", "ask again in a moment")
-        return png
+        return made
 
-    def _drawn(self, data: bytes, kind: PictureKind, name: str, prolong: Prolong) -> bytes:
+    def _drawn(self, material: Material, kind: PictureKind, name: str) -> bytes:
         if name in self._failures:
             raise UnknownError("picture_unreadable", self._failures[name])
         try:
-            png = kind.draw(data, lambda data, side, resize: self._decode(data, side, resize, prolong))
+            made = kind.make(material)
         except PictureError as exc:
             if not exc.is_final:
                 raise BusyError("picture_busy", str(exc), "ask again in a moment", retry_after_s=5) from exc
@@ -169,19 +203,22 @@ class Pictures:
                 self._failures[name] = str(exc)
             raise UnknownError("picture_unreadable", str(exc)) from exc
         self._metrics.pictures.labels("drawn").inc()
-        return png
+        return made
 
-    def _decode(self, data: bytes, side: int, resize: str, prolong: Prolong) -> Picture:
+    def _decode(self, prolong: Prolong, data: bytes, side: int, resize: str, channels: int = 3) -> Picture:
         """As the decode threads do: here where the header bounds the work, else in quarantine."""
-        order = Order(side, 3, resize, self._settings.max_image_megapixels)
+        order = Order(side, channels, resize, self._settings.max_image_megapixels)
         if data and not is_ordinary(data):
             prolong(START_S + self._settings.max_decode_s + GRACE_S)
             try:
-                return self._quarantine.read(data, order)
+                picture = self._quarantine.read(data, order)
             finally:
                 self._trim_later()
-        prolong(self._settings.max_decode_s)
-        return order.read(data)
+        else:
+            prolong(self._settings.max_decode_s)
+            picture = order.read(data)
+        prolong(_MAKE_S)
+        return picture
 
     def _trim_later(self) -> None:
         """End the child processes a while after the last of them was used."""
@@ -190,3 +227,9 @@ class Pictures:
             self._trimmer = threading.Timer(self._quarantine.idle_s + 1, self._quarantine.trim)
             self._trimmer.name, self._trimmer.daemon = "picture-trim", True
             self._trimmer.start()
+
+
+def _name(address: PictureAddress, kind: PictureKind, image: StoredImage) -> str:
+    """What a picture is kept under; the content is its last word, a version begins with v."""
+    version = (f"v{address.version}",) if address.version else ()
+    return " ".join((address.picture, kind.policy, *version, image.digest))

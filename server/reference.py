@@ -55,7 +55,8 @@ def endpoints_table() -> str:
         if name == "static":
             continue
         methods = ", ".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-        token = "" if str(rule) in OPEN else "or signed" if str(rule).startswith("/v1/images/") else "yes"
+        is_signed = str(rule).startswith("/v1/images/") and str(rule).endswith(".png")
+        token = "" if str(rule) in OPEN else "or signed" if is_signed else "yes"
         rows.append(f"| `{methods} {rule}` | {token} | {(view.__doc__ or '').strip().splitlines()[0]} |")
     return _table("endpoint", "token", "answers", rows)
 

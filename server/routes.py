@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from flask import Blueprint, Response, g, request
@@ -19,6 +18,7 @@ from flask import Blueprint, Response, g, request
 from models.errors import ModelError
 from server import fields
 from server.classify import Outcome, classify, classify_files
+from server.deadline import DEADLINE_HEADER, deadline_s, shown
 from server.envelope import json_response, place, service
 from server.errors import BadRequestError, TooLargeError, UnprocessableError
 from server.functions import (
@@ -35,6 +35,7 @@ from server.gathering import Gathered, gather, named_pictures
 from server.openapi import document
 from server.picture_kinds import KINDS
 from server.picture_page import page_of
+from server.seeing_page import filters_json, filters_png, layers_json
 from server.served_model import ServedModel
 
 routes = Blueprint("pixfield", __name__)
@@ -42,9 +43,6 @@ routes = Blueprint("pixfield", __name__)
 PLACES = "pixfield_places"
 """The application's places for columns."""
 
-DEADLINE_HEADER = "X-Pixfield-Deadline"
-_MAX_DEADLINE_S = 600.0
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 # ---- columns -----------------------------------------------------------------------------------------------------
@@ -58,13 +56,13 @@ def query(name: str) -> Response:
         raise BadRequestError("no_data", 'expected {"data": {"paths": [...]}}', "send the arguments under data")
     call = parse_call(name, body["data"])
     _check_rows(len(call.paths))
-    until = g.started + _deadline(request.headers.get(DEADLINE_HEADER))
+    until = g.started + deadline_s(request.headers.get(DEADLINE_HEADER), service().settings.deadline_s)
     names = call.function.fields
     with _model_of(call, until) as model:
         with _place(model):
             named = named_pictures(names, argument_column(call.arguments.get("to"), len(call.paths)), model,
                                    until=until)
-            outcome = classify(call.paths, model, until=until)
+            outcome = classify(call.paths, model, until=until, needs_focus=not fields.NEED_FOCUS.isdisjoint(names))
             gathered = gather(names, outcome, model, named=named)
         _summarise(outcome, model)
         answer = _answer(call, _request(outcome, model, call.arguments, call.paths, gathered))
@@ -93,13 +91,13 @@ def classify_column() -> Response:
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
-    until = g.started + _deadline(body.get("deadline_s"))
+    until = g.started + deadline_s(body.get("deadline_s"), service().settings.deadline_s)
     with service().using(single(body.get("model"), "model"), until=until) as model:
         with _place(model):
             pictures: list[Any] = _read_files() if is_upload else _paths_of(body, arguments)
             named = named_pictures(names, argument_column(arguments.get("to"), len(pictures)), model, until=until)
             answer = functools.partial(classify_files if is_upload else classify, pictures, until=until)
-            outcome = answer(model)
+            outcome = answer(model) if is_upload else answer(model, needs_focus=not fields.NEED_FOCUS.isdisjoint(names))
             gathered = gather(names, outcome, model, named=named, classify_with=answer,
                               fingerprints=functools.partial(service().fingerprints, is_under_way=True))
         _summarise(outcome, model)
@@ -133,13 +131,13 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequestError("bad_arguments", 'arguments is no object such as {"rank": 2}')
     for name in arguments:
         if name not in ARGUMENTS:
-            raise UnprocessableError("unknown_argument", f"there is no argument {_shown(name)}",
+            raise UnprocessableError("unknown_argument", f"there is no argument {shown(name)}",
                                      f"arguments are {', '.join(ARGUMENTS)}")
     top_k = body.get("top_k", 3)
     if isinstance(top_k, str) and re.fullmatch("[0-9]{1,10}", top_k):
         top_k = int(top_k)
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
-        raise UnprocessableError("bad_top_k", f"top_k is {_shown(top_k)}; expected a whole number above 0")
+        raise UnprocessableError("bad_top_k", f"top_k is {shown(top_k)}; expected a whole number above 0")
     return {**arguments, "top_k": top_k}
 
 
@@ -176,28 +174,6 @@ def _body() -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)  # NaN and Infinity are not JSON
-
-
-def _deadline(value: object) -> float:
-    """Seconds the request may wait: its own wish, else the setting."""
-    if value is None:
-        return service().settings.deadline_s
-    is_text = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
-    if not is_text and (not isinstance(value, int | float) or isinstance(value, bool)):
-        raise UnprocessableError("bad_deadline", f"deadline_s is {_shown(value)}; expected seconds")
-    try:
-        seconds = float(cast("str | float", value))
-    except OverflowError:
-        seconds = math.inf
-    if not 0 <= seconds <= _MAX_DEADLINE_S:
-        raise UnprocessableError("bad_deadline", f"deadline_s is {seconds}; expected 0 to {_MAX_DEADLINE_S:.0f}")
-    return seconds
-
-
-def _shown(value: object) -> str:
-    """A value in a message, not longer than a line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _check_rows(rows: int) -> None:
@@ -270,6 +246,11 @@ def model_card(reference: str) -> Response:
     """What `model.json` says of one version."""
     with service().using(reference) as model:
         return json_response(model.card())
+
+
+routes.add_url_rule("/v1/models/<reference>/layers.json", view_func=layers_json)
+routes.add_url_rule("/v1/models/<reference>/filters.json", view_func=filters_json)
+routes.add_url_rule("/v1/models/<reference>/filters.png", view_func=filters_png)
 
 
 @routes.get("/healthz")

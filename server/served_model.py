@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.activation import class_activation, focus
 from models.calibration import calibrate
 from models.picture import PictureLimits
 from models.reference.reference import read_reference
@@ -25,11 +26,12 @@ from server.admission import Admission
 from server.answers import Answers
 from server.batching import Batcher, Prepared
 from server.decode import DecodeLimits, Decoders
-from server.engine import Engine
+from server.engine import Engine, Outputs
 from server.errors import BusyError
 from server.found_url import FoundUrl
 from server.in_flight import InFlight, Result, Ticket
 from server.lanes import Lanes
+from server.layers import SeeingEngine
 from server.metrics import Metrics
 from server.ranking import Rankings
 from server.reference_places import ReferencePlaces
@@ -59,13 +61,15 @@ class ServedModel:
         self.labels: Sequence[str] = version.spec.labels
         self.label_array = np.array(self.labels, object)  # made once: of a thousand classes it costs as much as a row
         self.engine = engine
+        self.seeing = engine if isinstance(engine, SeeingEngine) else None
+        self.kernel = None if self.seeing is None else self.seeing.kernel
         self.sources = sources
         self.answers = Answers(model=version.spec.digest, classes=len(version.spec.labels), store=store,
-                               limit_bytes=settings.cache_mb * 500_000)
+                               limit_bytes=settings.cache_mb * 500_000, has_focus=self.kernel is not None)
         reference = read_reference(version)
         self.places = None if reference is None else ReferencePlaces(reference, self.answers,
                                                                      limit_bytes=settings.cache_mb * 100_000)
-        self.remark = NO_REFERENCE if reference is None else None
+        self.remark = "; ".join(filter(None, (NO_REFERENCE if reference is None else "", self.blindness))) or None
         self.admission = admission = Admission(pressed_at=engine.threads * engine.max_batch, clock=time.monotonic)
         self.in_flight = InFlight(settings.queue_rows, on_begin=lambda tickets: admission.begun(_files(tickets)),
                                   on_end=lambda tickets: admission.finished(_files(tickets)))
@@ -101,6 +105,11 @@ class ServedModel:
                 "outputs": {output: list(shape) for output, shape in spec.outputs.items()},
                 "reference": None if self.places is None else self.places.describe(),
                 "digest": spec.digest, "engine": self.engine.name, "about": dict(spec.about)}
+
+    @property
+    def blindness(self) -> str:
+        """Why it cannot tell where it looked, in a sentence; empty where it can."""
+        return f"{self.name} {self.seeing.blindness}" if self.seeing and self.kernel is None else ""
 
     def compute(self, wanted: list[Ticket], *, until: float) -> tuple[dict[str, Result], BusyError | None]:
         """Work on `wanted` and wait for it until `until` (time.monotonic()).
@@ -168,7 +177,7 @@ class ServedModel:
         rankings, vectors = self._read(outputs, len(batch))
         digests = [prepared.digest for prepared in batch]
         notes = [prepared.note for prepared in batch]
-        self.answers.put(digests, rankings, vectors, notes)
+        self._keep(batch, rankings, vectors, outputs)
         for row, (digest, note) in enumerate(zip(digests, notes, strict=True)):
             ranking = Rankings(rankings.order[row:row + 1], rankings.probabilities[row:row + 1])
             self.in_flight.finish_content(digest, Result(digest, ranking, note))
@@ -177,6 +186,21 @@ class ServedModel:
         """Rankings and embeddings of a batch; raises ValueError where the model broke its promise."""
         probabilities = _checked(outputs["probabilities"], rows, len(self.labels), self.spec.temperature)
         return Rankings.of(probabilities), outputs["embedding"]
+
+    def _keep(self, batch: list[Prepared], rankings: Rankings, vectors: NDArray[np.float32],
+              outputs: Outputs) -> None:
+        """Keep what is new of a batch; rows of `rankings` whose answer was known become that answer."""
+        new = [row for row, prepared in enumerate(batch) if prepared.ranking is None]
+        for row, prepared in enumerate(batch):
+            if prepared.ranking is not None:
+                rankings.order[row], rankings.probabilities[row] = (prepared.ranking.order[0],
+                                                                    prepared.ranking.probabilities[0])
+        digests = [prepared.digest for prepared in batch]
+        if self.kernel is not None and self.answers.focuses is not None:
+            activation = class_activation(outputs["map"], self.kernel, rankings.order[:, 0])
+            self.answers.focuses.put(digests, focus(activation))  # before the answers: these say that all is there
+        self.answers.put([digests[row] for row in new], Rankings(rankings.order[new], rankings.probabilities[new]),
+                         vectors[new], [batch[row].note for row in new])
 
 
 def _files(tickets: Sequence[Ticket]) -> int:

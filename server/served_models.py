@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
+from pathlib import Path
 
 from models.errors import ModelError, UnknownModelError
 from models.names import normal
@@ -49,6 +50,7 @@ class ServedModels:
         self.openings = Openings(self._start, on_end=self.opened.set, clock=clock)
         self._settings, self._sources, self._store, self._metrics = settings, sources, store, metrics
         self._open_engine = open_engine
+        self._found: dict[str, Path] = {}
         self._room = threading.Lock()
         self._waiters = threading.BoundedSemaphore(_WAITERS)
         self._is_closed = False
@@ -80,6 +82,23 @@ class ServedModels:
     def resolve(self, key: Key) -> ModelVersion:
         """The version that `key` should mean, as the folders say now; raises ModelError."""
         return self.registry.resolve(key, self._settings.model)
+
+    def version(self, digest: str) -> ModelVersion:
+        """The usable version whose digest begins with `digest`, as the folders say now; UnknownError without one.
+
+        A picture's request asks this, so the folder where it was found last is looked at before all the others.
+        """
+        known = self._found.get(digest)
+        with contextlib.suppress(ModelError):
+            if known is not None and (version := self.registry.open_version(known)).spec.digest.startswith(digest):
+                return version
+        for name in self.registry.all_names():
+            for version in self.registry.usable(name):
+                if version.spec.digest.startswith(digest):
+                    self._found[digest] = version.folder
+                    return version
+        raise UnknownError("version_gone", "the model version of this address is not there any more",
+                           "ask for the column of addresses again")
 
     def begin(self, version: ModelVersion, limit: int, *, keeping: Key = None) -> Callable[[float], ServedModel]:
         """Begin to open `version`, and first close the longest unused model where `limit` are open; its waiting.

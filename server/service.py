@@ -12,12 +12,14 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from models.errors import ModelError
-from models.registry import Registry
+from models.registry import ModelVersion, Registry
 from server.doors import Doors
 from server.engine import open_engine
 from server.errors import BusyError, RequestError, SettingsError, UnknownError
@@ -28,7 +30,7 @@ from server.metrics import Metrics
 from server.model_watch import ModelWatch
 from server.path_text import PathTexts
 from server.paths import Roots
-from server.picture_address import KEY_FILE, LOSS, AddressKey, PictureAddress
+from server.picture_address import KEY_FILE, LOSS, VERSION_LETTERS, AddressKey, PictureAddress
 from server.picture_cache import FILE as PICTURES
 from server.picture_kinds import PictureKind
 from server.pictures import Pictures
@@ -137,10 +139,28 @@ class Service:
                     return held.enter_context(self.using(name, until=until))
             raise
 
-    def picture(self, address: PictureAddress, kind: PictureKind) -> bytes:
-        """The PNG behind an address; raises UnknownError or BusyError."""
+    @contextlib.contextmanager
+    def using_version(self, version: ModelVersion) -> Iterator[ServedModel]:
+        """That very version, open until the end of the block; BusyError while its name still means another."""
+        with self.using(version.reference) as model:
+            if model.spec.digest != version.spec.digest:  # its folder was exchanged a moment ago
+                raise BusyError("opening", f"{version.reference} is being opened", "ask again in a moment")
+            yield model
+
+    def pinned(self, address: PictureAddress, kind: PictureKind) -> PictureAddress:
+        """The address with the version that a picture depends on: the default model's where it names none."""
+        if not kind.needs_model or address.version:
+            return address
+        with self.using(None) as model:
+            return replace(address, version=model.spec.digest[:VERSION_LETTERS])
+
+    def picture(self, address: PictureAddress, kind: PictureKind, layer: str = "") -> bytes:
+        """The PNG or JSON behind a pinned address; raises UnknownError or BusyError."""
         self._check_running()
-        return self.pictures.png(address, kind)
+        if not kind.needs_model:
+            return self.pictures.get(address, kind)
+        version = self.models.version(address.version)
+        return self.pictures.get(address, kind, open_model=partial(self.using_version, version), layer=layer)
 
     def fingerprints(self, *, is_under_way: bool = False) -> Fingerprints:
         """What makes keys for duplicates; its threads are started when the first key is asked for.

@@ -64,7 +64,7 @@ class Settings:
     deadline_s: float = _setting(20.0, "seconds a request waits before its missing rows are `pending`")
     drain_s: float = _setting(10.0, "seconds that requests under way get when the server is stopped")
     cache_mb: int = _setting(512, "memory for recent answers; older ones are read from the state folder")
-    picture_cache_mb: int = _setting(500, "disk for thumbnails that were drawn already, in the state folder")
+    picture_cache_mb: int = _setting(500, "disk for pictures that were drawn already, in the state folder")
     max_rows: int = _setting(200_000, "rows one request may have")
     max_body_mb: int = _setting(100, "size one request may have")
     max_image_mb: float = _setting(64.0, "size one picture file may have")

@@ -128,6 +128,13 @@ class Sources:
             return self._urls.admit(text.strip())
         return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
 
+    def find_in_time(self, text: str, *, give_up_at: float) -> Found | None:
+        """As `find`; None where its file system has not answered by `give_up_at` (on this object's clock)."""
+        resolver = PathResolver(self._roots, self._max_bytes, self._texts)
+        found = self._looks.do([text], lambda texts: list(map(self.find, texts)), give_up_at=give_up_at,
+                               paths_of=partial(self._paths_of, resolver))
+        return found[0] if found else None
+
     def files(self, texts: list[str]) -> dict[str, Found]:
         """The files and URLs that `texts` were last seen to mean, for contents that another model has answered."""
         return {text: known.found for text, known in self._recall(texts).items() if known.found is not None}
@@ -184,11 +191,13 @@ class Sources:
                             if result.digest is not None or result.error is not None], now)
             return found
 
-        def paths_of(text: str) -> Sequence[str]:
-            return () if IS_URL.match(text.lstrip()) and not self._texts.folders else resolver.paths_of(text)
-
-        for text, result in self._looks.do(list(rows_of), work, paths_of=paths_of, give_up_at=give_up_at):
+        for text, result in self._looks.do(list(rows_of), work, paths_of=partial(self._paths_of, resolver),
+                                           give_up_at=give_up_at):
             column.note(text, rows_of[text], result)
+
+    def _paths_of(self, resolver: PathResolver, text: str) -> Sequence[str]:
+        """The paths that resolving `text` looks at; none of a URL."""
+        return () if IS_URL.match(text.lstrip()) and not self._texts.folders else resolver.paths_of(text)
 
     def _stored(self, texts: list[str]) -> dict[str, Known]:
         """What the store says of those `texts` that memory does not have: memory's were looked at already."""

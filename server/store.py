@@ -1,8 +1,9 @@
 """Answers that outlive the process: SQLite in WAL mode, one file in the state folder.
 
-Digests enter, answers leave, ten thousand in one statement. Four tables: which content a path had (`sources`), what a
-model said of a content (`answers`), its embedding in a table of its own, because columns of labels never need it, and
-which content a public id means, where addresses of its pictures were given out (`images`).
+Digests enter, answers leave, ten thousand in one statement. Five tables: which content a path had (`sources`), what a
+model said of a content (`answers`), its embedding and where the model looked (`focuses`) in tables of their own,
+because columns of labels never need them, and which content a public id means, where addresses of its pictures were
+given out (`images`).
 Writes are queued and committed by one thread, so a request never waits for the disk; what is queued is readable.
 """
 
@@ -17,9 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from server.found_url import Found, FoundUrl
-from server.paths import FoundFile, Signature
 from server.store_file import SCHEMA_VERSION, StoreFile, seal, unseal
+from server.stored_source import StoredSource, cells_of, is_storable, source_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -31,7 +31,6 @@ _COMMIT_EVERY_S = 0.25  # after power loss at most this much is missing; `kill -
 _AGAIN_S = 5.0  # a disk that was full a moment ago is still full
 _KEYS_A_STATEMENT = 10_000
 _DAY_S = 86_400  # `store prune` removes the oldest first; a day is as near as it needs to know
-_URL = -1  # the device of sources that are URLs; no file has it
 _SOURCES_QUEUED, _ANSWERS_QUEUED = 200_000, 20_000
 """Rows that may wait while the disk does not take them, about 50 MB each; what comes on top is not stored."""
 
@@ -42,14 +41,6 @@ class StoredAnswer(NamedTuple):
     digest: str
     ranking: bytes
     note: str | None
-
-
-class StoredSource(NamedTuple):
-    """Which content a path text had when it was last read."""
-
-    text: str
-    found: Found
-    digest: str
 
 
 class StoredImage(NamedTuple):
@@ -70,6 +61,7 @@ class Store:
         self._answers: dict[tuple[int, str], StoredAnswer] = {}
         self._vectors: dict[tuple[int, str], bytes] = {}
         self._images: dict[str, StoredImage] = {}
+        self._focuses: dict[tuple[int, str], bytes] = {}
         self._wake = threading.Event()
         self._is_closing = False
         self._fault: str | None = None
@@ -87,7 +79,7 @@ class Store:
     @property
     def queued(self) -> int:
         """Rows that wait to be written."""
-        return len(self._sources) + len(self._answers) + len(self._images)
+        return len(self._sources) + len(self._answers) + len(self._focuses) + len(self._images)
 
     def name_id(self, name: str) -> int:
         """The small number that stands for a long name (a model digest, a set of roots) in every table."""
@@ -99,7 +91,7 @@ class Store:
         """The stored sources among `texts`, in no order."""
         with self._lock:
             queued = {text: self._sources.get((roots, text)) for text in texts} if self._sources else {}
-        found = {row[0]: _source(row) for row in self._select(_SOURCES, roots, texts)}
+        found = {row[0]: source_of(row) for row in self._select(_SOURCES, roots, texts)}
         return list((found | {text: source for text, source in queued.items() if source}).values())
 
     def answers(self, model: int, digests: Sequence[str]) -> list[StoredAnswer]:
@@ -111,11 +103,19 @@ class Store:
 
     def vectors(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
         """Digest -> embedding bytes (float16) for those that have one."""
+        return self._values(_VECTORS, self._vectors, model, digests)
+
+    def focuses(self, model: int, digests: Sequence[str]) -> dict[str, bytes]:
+        """Digest -> where the model looked, for those that have it."""
+        return self._values(_FOCUSES, self._focuses, model, digests)
+
+    def _values(self, statement: str, queue: dict[tuple[int, str], bytes], model: int, digests: Sequence[str]
+                ) -> dict[str, bytes]:
         with self._lock:
-            queued = {digest: self._vectors.get((model, digest)) for digest in digests} if self._vectors else {}
-        unsealed = {digest: unseal(digest, vector) for digest, vector in self._select(_VECTORS, model, digests)}
-        found = {digest: vector for digest, vector in unsealed.items() if vector is not None}
-        return found | {digest: vector for digest, vector in queued.items() if vector is not None}
+            queued = {digest: queue.get((model, digest)) for digest in digests} if queue else {}
+        unsealed = {digest: unseal(digest, value) for digest, value in self._select(statement, model, digests)}
+        found = {digest: value for digest, value in unsealed.items() if value is not None}
+        return found | {digest: value for digest, value in queued.items() if value is not None}
 
     def image(self, public_id: str) -> StoredImage | None:
         """What `public_id` means, where an address of it was given out."""
@@ -128,7 +128,7 @@ class Store:
         """All sources under `roots` in pages, for filling the memory at the start."""
         for page in self._pages("SELECT text, path, device, inode, size, mtime_ns, digest FROM sources"
                                 " WHERE roots = ? AND text > ? ORDER BY text LIMIT 10000", roots):
-            yield [_source(row) for row in page]
+            yield [source_of(row) for row in page]
 
     def every_answer(self, model: int) -> Iterator[list[StoredAnswer]]:
         """All answers of `model` in pages."""
@@ -140,7 +140,7 @@ class Store:
 
     def put_source(self, roots: int, source: StoredSource) -> None:
         """Queue a source; one whose name is no UTF-8 (Linux allows any bytes) is left out: SQLite cannot hold it."""
-        if not _is_storable(source.text) or not _is_storable(source.found[0]):
+        if not is_storable(source.text) or not is_storable(source.found[0]):
             return
         with self._lock:
             if len(self._sources) < _SOURCES_QUEUED:
@@ -157,9 +157,17 @@ class Store:
             else:
                 self._not_queued += 1
 
+    def put_focus(self, model: int, digest: str, numbers: bytes) -> None:
+        """Queue where the model looked."""
+        with self._lock:
+            if len(self._focuses) < _ANSWERS_QUEUED:
+                self._focuses[model, digest] = numbers
+            else:
+                self._not_queued += 1
+
     def put_images(self, images: Iterable[StoredImage]) -> set[str]:
         """Queue what public ids mean; returns the ids of those that are kept: not of a name that is no UTF-8."""
-        storable = {image.id: image for image in images if _is_storable(image.text)}
+        storable = {image.id: image for image in images if is_storable(image.text)}
         with self._lock:
             if len(self._images) + len(storable) > _SOURCES_QUEUED:
                 self._not_queued += len(storable)
@@ -171,26 +179,28 @@ class Store:
         """Write what is queued now."""
         with self._lock:
             sources, answers, vectors = dict(self._sources), dict(self._answers), dict(self._vectors)
-            images = dict(self._images)
-        if not (sources or answers or images):
+            focuses, images = dict(self._focuses), dict(self._images)
+        if not (sources or answers or focuses or images):
             return
         today = int(time.time() // _DAY_S)
         with self._file.connection() as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                   [(roots, s.text, *_cells(s.found), s.digest)
+                                   [(roots, s.text, *cells_of(s.found), s.digest)
                                     for (roots, _), s in sources.items()])
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
                                    [(model, a.digest, seal(a.digest, a.ranking), a.note, today)
                                     for (model, _), a in answers.items()])
-            connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
-                                   [(model, digest, seal(digest, vector))
-                                    for (model, digest), vector in vectors.items()])
+            for table, values in (("embeddings", vectors), ("focuses", focuses)):
+                connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 - our own names
+                                       [(model, digest, seal(digest, value))
+                                        for (model, digest), value in values.items()])
             connection.executemany("INSERT OR REPLACE INTO images VALUES (?, ?, ?)", images.values())
         with self._lock:  # only what was written: the same key may have been queued again meanwhile
             _forget(self._sources, sources)
             _forget(self._answers, answers)
             _forget(self._vectors, vectors)
             _forget(self._images, images)
+            _forget(self._focuses, focuses)
 
     def _write_loop(self) -> None:
         while not self._is_closing:
@@ -248,34 +258,10 @@ _ANSWERS = ("SELECT a.digest, a.ranking, a.note FROM json_each(?1) AS k"
             " CROSS JOIN answers AS a ON a.model = ?2 AND a.digest = k.value")
 _VECTORS = ("SELECT e.digest, e.vector FROM json_each(?1) AS k"
             " CROSS JOIN embeddings AS e ON e.model = ?2 AND e.digest = k.value")
+_FOCUSES = ("SELECT f.digest, f.numbers FROM json_each(?1) AS k"
+            " CROSS JOIN focuses AS f ON f.model = ?2 AND f.digest = k.value")
 _IMAGES = ("SELECT i.id, i.text, i.digest FROM json_each(?1) AS k CROSS JOIN images AS i ON i.id = k.value"
            " WHERE ?2 = 0")  # images have no owner
-
-
-def _source(row: tuple[Any, ...]) -> StoredSource:
-    text, path, device, inode, size, mtime_ns, digest = row
-    if device == _URL:
-        url, etag, last_modified = path.split("\n")
-        return StoredSource(text, FoundUrl(url, etag, last_modified, mtime_ns / 1e9, digest), digest)
-    return StoredSource(text, FoundFile(path, Signature(int(device), int(inode), int(size), int(mtime_ns))), digest)
-
-
-def _cells(found: Found) -> tuple[str, int, int, int, int]:
-    """Path and signature; of a URL the lines URL, ETag, Last-Modified, and when it expires instead of when it changed.
-
-    The same columns, so that older stores need no change; no header or canonical URL has a line break.
-    """
-    if isinstance(found, FoundUrl):
-        return f"{found.url}\n{found.etag}\n{found.last_modified}", _URL, 0, 0, int(found.expires_at * 1e9)
-    return (found.path, *found.signature)
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _forget(queued: dict[K, V], written: dict[K, V]) -> None:

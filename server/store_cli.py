@@ -116,7 +116,7 @@ def _prune(file: StoredFile, settings: Settings, arguments: argparse.Namespace) 
     before = file.size_bytes
     gone = file.prune_versions(kept | {KEYS})
     oldest = file.prune_to(int(arguments.max_mb * 1e6)) if arguments.max_mb else 0
-    prune_drawn(settings.state / PICTURES, file.digests_of_images())
+    prune_drawn(settings.state / PICTURES, file.digests_of_images(), kept)
     print(f"{gone:,} answers of removed versions and {oldest:,} of the oldest are gone:"
           f" {before / 1e6:,.1f} MB became {file.size_bytes / 1e6:,.1f} MB.")
     return 0

@@ -35,7 +35,10 @@ CREATE TABLE IF NOT EXISTS answers (model INTEGER, digest TEXT, ranking BLOB, no
 CREATE TABLE IF NOT EXISTS embeddings (model INTEGER, digest TEXT, vector BLOB, PRIMARY KEY (model, digest))
                                     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, text TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS focuses (model INTEGER, digest TEXT, numbers BLOB, PRIMARY KEY (model, digest))
+                                    WITHOUT ROWID;
 """
+"""A table more needs no new version: an older Pixfield leaves it alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class StoredFile:
             for number in gone:
                 removed += self._change("DELETE FROM answers WHERE model = ?", number)
                 self._change("DELETE FROM embeddings WHERE model = ?", number)
+                self._change("DELETE FROM focuses WHERE model = ?", number)
                 self._change("DELETE FROM names WHERE id = ?", number)
             if removed:
                 self._drop_sources_without_answer()
@@ -102,7 +103,7 @@ class StoredFile:
             with self._transaction():
                 self._change("CREATE TEMP TABLE oldest AS SELECT model, digest FROM answers"
                              " ORDER BY written_day LIMIT ?", part)
-                for table in ("embeddings", "answers"):
+                for table in ("embeddings", "focuses", "answers"):
                     self._change(f"DELETE FROM {table} WHERE (model, digest) IN (SELECT model, digest FROM oldest)")  # noqa: S608 - our own names
                 self._change("DROP TABLE oldest")
                 self._drop_sources_without_answer()
@@ -123,17 +124,21 @@ class StoredFile:
                 yield f"{count:,} answers belong to no model version"
             elif not _is_plausible(length, classes.get(name)):
                 yield f"{count:,} answers of {name[:12]} have {length} bytes, which no ranking of that model has"
-        for table, column in (("answers", "ranking"), ("embeddings", "vector")):
-            ((count,),) = self._rows(f"SELECT count(*) FROM {table} WHERE NOT is_sound(digest, {column})")  # noqa: S608 - our own names
-            if count:
-                yield f"{count:,} {table} have another checksum than when they were written: they are computed again"
-        for name, count in self._rows("SELECT n.name, count(*) FROM embeddings e LEFT JOIN names n ON n.id = e.model"
-                                      " WHERE length(e.vector) % 2 OR n.name IS NULL GROUP BY e.model"):
-            yield f"{count:,} embeddings of {(name or 'no model')[:12]} have a length no embedding has"
-
+        yield from self._faults_of_values()
         ((count,),) = self._rows("SELECT count(*) FROM images WHERE length(id) <> 32 OR length(digest) <> 32")
         if count:
             yield f"{count:,} picture addresses mean no content: they answer 404 until a column gives them out again"
+
+    def _faults_of_values(self) -> Iterator[str]:
+        """Checksums, lengths and owners."""
+        for table, column in (("answers", "ranking"), ("embeddings", "vector"), ("focuses", "numbers")):
+            ((count,),) = self._rows(f"SELECT count(*) FROM {table} WHERE NOT is_sound(digest, {column})")  # noqa: S608 - our own names
+            if count:
+                yield f"{count:,} {table} have another checksum than when they were written: they are computed again"
+        for table, is_wrong in (("embeddings", "length(t.vector) % 2"), ("focuses", "length(t.numbers) <> 12")):
+            for name, count in self._rows(f"SELECT n.name, count(*) FROM {table} t LEFT JOIN names n ON n.id = t.model"  # noqa: S608 - our own names
+                                          f" WHERE {is_wrong} OR n.name IS NULL GROUP BY t.model"):
+                yield f"{count:,} {table} of {(name or 'no model')[:12]} have a length that none has"
 
     def _drop_sources_without_answer(self) -> None:
         self._change("DELETE FROM sources WHERE digest NOT IN (SELECT digest FROM answers)")

@@ -59,6 +59,7 @@ def test_a_batch_equals_one_by_one(engine: KerasEngine, count: int) -> None:
     assert {name: (values.shape, values.dtype) for name, values in outputs.items()} == {
         "probabilities": ((count, 10), np.dtype("float32")),
         "embedding": ((count, 56), np.dtype("float32")),
+        "map": ((count, 8, 8, 56), np.dtype("float32")),
     }
     for row in range(count):
         single = engine.run(pixels[row : row + 1])

@@ -21,6 +21,7 @@ from web_server import Web
 
 from models.registry import ModelVersion, Registry
 from server.engine import Engine, OnnxEngine, Outputs
+from server.layers import NO_MAP, Filters
 from server.metrics import Metrics
 from server.paths import Roots
 from server.served_model import ServedModel
@@ -74,6 +75,28 @@ class WatchedEngine:
         """It is warm."""
 
 
+class WatchedSight(WatchedEngine):
+    """The digit model watched, which can also be looked into; a blind one has no map and no filters."""
+
+    def __init__(self, engine: OnnxEngine, *, is_blind: bool = False) -> None:
+        super().__init__(engine)
+        self._seeing = engine
+        self.kernel = None if is_blind else engine.kernel
+        self.blindness = NO_MAP if is_blind else ""
+
+    def filters(self) -> Filters | None:
+        """The digit model's, or none."""
+        return None if self.kernel is None else self._seeing.filters()
+
+    def layers(self) -> tuple[str, ...]:
+        """The digit model's."""
+        return self._seeing.layers()
+
+    def feature_maps(self, pixels: NDArray[np.uint8], layer: str) -> NDArray[np.float32]:
+        """The digit model's."""
+        return self._seeing.feature_maps(pixels, layer)
+
+
 @dataclass(slots=True)
 class Pictures:
     """A folder of pictures, written an hour ago unless told otherwise."""
@@ -122,6 +145,18 @@ def watched(engine: OnnxEngine) -> Iterator[WatchedEngine]:
     watching = WatchedEngine(engine)
     yield watching
     watching.gate.set()
+
+
+@pytest.fixture
+def sight(engine: OnnxEngine) -> WatchedSight:
+    """The digit model, watched, which can be looked into."""
+    return WatchedSight(engine)
+
+
+@pytest.fixture
+def blind(engine: OnnxEngine) -> WatchedSight:
+    """The same without a map."""
+    return WatchedSight(engine, is_blind=True)
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def test_outputs_have_the_promised_shapes(engine: OnnxEngine, version: ModelVers
     """float32, one row a picture."""
     outputs = engine.run(version.golden().pixels[:rows])
     shapes = {name: (values.shape, str(values.dtype)) for name, values in outputs.items()}
-    assert shapes == {"probabilities": ((rows, 10), "float32"), "embedding": ((rows, 56), "float32")}
+    assert shapes == {"probabilities": ((rows, 10), "float32"), "embedding": ((rows, 56), "float32"),
+                      "map": ((rows, 8, 8, 56), "float32")}
 
 
 def test_a_batch_is_answered_as_its_pictures_are(engine: OnnxEngine, version: ModelVersion) -> None:

@@ -43,6 +43,8 @@ class Model:
     name: str = "pets@1"
     remark: str | None = None
     places: None = None
+    blindness: str = ""
+    kernel: None = None
 
     @property
     def label_array(self) -> NDArray[np.object_]:

@@ -26,7 +26,8 @@ from server import picture_page
 from server.app import PICTURE_PLACES, create_app
 from server.engine import OnnxEngine
 from server.errors import SettingsError
-from server.picture_kinds import KINDS, png_of
+from server.picture_kinds import KINDS
+from server.png import png_of
 from server.service import Service
 from server.settings import Settings
 from server.store_cli import main as store
@@ -631,8 +632,10 @@ def test_the_largest_thumbnail_has_room_to_spare() -> None:
 
 def test_the_kinds_stand_under_their_paths() -> None:
     """Only what works is there; each path is one that an address may have."""
-    assert {path: (kind.path, path.endswith(".png")) for path, kind in KINDS.items()} == {
-        "thumbnail.png": ("thumbnail.png", True)}
+    assert {path: (kind.path, kind.is_png) for path, kind in KINDS.items()} == {
+        path: (path, path.endswith(".png")) for path in (
+            "thumbnail.png", "explanation.png", "explanation.json", "feature-maps/<layer>.png",
+            "feature-maps/<layer>.json")}
 
 
 def test_a_damaged_address_key_stops_the_start(site: Open, settings: Settings) -> None:

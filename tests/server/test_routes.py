@@ -510,7 +510,10 @@ def guarded(open_site: Open, tmp_path: Path) -> Site:
 
 DOORS = [("POST", "/query/image_label"), ("POST", CLASSIFY), ("GET", "/v1/functions"), ("GET", "/v1/models"),
          ("GET", "/v1/models/digits"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
-         ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("OPTIONS", CLASSIFY)]
+         ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("GET", "/v1/models/digits/layers.json"),
+         ("GET", f"/v1/images/{'0' * 32}/explanation.png"), ("GET", f"/v1/images/{'0' * 32}/explanation.json"),
+         ("GET", f"/v1/images/{'0' * 32}/feature-maps/a.png"), ("GET", f"/v1/images/{'0' * 32}/feature-maps/a.json"),
+         ("GET", "/v1/models/digits/filters.json"), ("GET", "/v1/models/digits/filters.png"), ("OPTIONS", CLASSIFY)]
 
 
 @pytest.mark.parametrize(("method", "url"), DOORS)
@@ -524,6 +527,7 @@ def test_every_door_needs_a_token(guarded: Site, method: str, url: str) -> None:
 def test_every_door_is_in_the_list_above(guarded: Site) -> None:
     """Except health, which is open."""
     rules = {str(rule).replace("<name>", "image_label").replace("<reference>", "digits").replace("<id>", "0" * 32)
+             .replace("<layer>", "a")
              for rule in guarded.client.application.url_map.iter_rules()}
     assert rules == {url for _, url in DOORS} | {"/healthz"}
 

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from server.app import create_app
 from server.paths import Roots
+from server.service import Service
+from server.settings import Settings
 from server.sources import Sources
-from server.store import Store
+from server.store import Store, StoredImage
 
 pytestmark = pytest.mark.skipif(not os.access("/dev/fuse", os.W_OK), reason="/dev/fuse is not here, or not for us")
 
@@ -86,6 +89,28 @@ def test_a_column_on_a_slow_share_is_looked_at_by_many(sources: Sources, share: 
     digests = sources.resolve(share.pictures).digests
     took_s = time.monotonic() - began
     assert (set(digests), took_s < LOOK_S * len(digests) / 3) == ({"digest"}, True)
+
+
+def test_a_hanging_share_holds_a_picture_no_longer_than_reading_may_take(sources: Sources, share: Share,
+                                                                         tmp_path: Path) -> None:
+    """Whoever asks for it is told to come back; a picture on a local disk is looked at meanwhile."""
+    (tmp_path / "state").mkdir()
+    assert sources.find_in_time(share.pictures[0], give_up_at=time.monotonic() + 5) is not None
+    wanted = Settings(images=(share.folder, tmp_path / "local"), state=tmp_path / "state", max_decode_s=0.5)
+    local = str(tmp_path / "local" / "a.png")
+    with closing(Service(wanted)) as service:
+        images = [StoredImage(f"{number:032x}", text, f"{number:032x}")
+                  for number, text in enumerate((share.pictures[0], local))]
+        service.store.put_images(images)
+        client = create_app(service).test_client()
+        share.gate.touch()
+        began = time.monotonic()
+        hanging, here = (client.get(f"/v1/images/{image.id}/thumbnail.png") for image in images)
+        took_s = time.monotonic() - began
+        share.gate.unlink()
+    assert [(answer.status_code, answer.get_json()["error"]["code"]) for answer in (hanging, here)] == [
+        (503, "picture_busy"), (404, "picture_gone")]  # it is there, but is another content than the id's
+    assert (hanging.headers["Retry-After"], took_s < 5) == ("5", True)
 
 
 def test_a_hanging_share_holds_a_column_no_longer_than_its_deadline(sources: Sources, share: Share,
