@@ -53,7 +53,7 @@ def test_a_model_does_not_see_another_ones(tmp_path: Path) -> None:
 
 
 def test_damaged_ones_are_as_if_they_were_not_there(tmp_path: Path) -> None:
-    """Overwritten, cut, and of a wrong length under a right checksum; `store check` says so of the first two."""
+    """Overwritten, cut, and of a wrong length under a right checksum; `store check` says both."""
     path = tmp_path / "answers.sqlite"
     with closing(Store(path)) as store:
         kept_in(store).put(DIGESTS[:3], NUMBERS[:3])
@@ -63,7 +63,8 @@ def test_damaged_ones_are_as_if_they_were_not_there(tmp_path: Path) -> None:
         connection.execute("UPDATE focuses SET numbers = 'text' WHERE digest = ?", DIGESTS[1:2])
     with closing(StoredFile(path)) as file:
         assert [fault for fault in file.faults({}) if "focuses" in fault] \
-            == ["2 focuses have another checksum than when they were written: they are computed again"]
+            == ["2 focuses have another checksum than when they were written: they are computed again",
+                    "2 focuses of m have a length that none has"]
     with closing(Store(path)) as store:
         assert kept_in(store).column(DIGESTS[:4]) == [None, None, NUMBERS[2].tobytes(), None]
 
