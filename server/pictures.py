@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from models.picture import Picture, PictureError
+from server.column import Column
 from server.decode import GRACE_S, digest_of
 from server.errors import BusyError, UnknownError
 from server.found_url import Found, FoundUrl
@@ -107,13 +109,7 @@ class Pictures:
                     self._given.clear()
             raise UnknownError("no_picture", "there is no such picture", "ask for the column of addresses again")
         name = f"{kind.path} {kind.policy} {image.digest}"
-        try:
-            self._sources.find(image.text)  # where it leads, a link as well, is looked at each time, not once a window
-        except PathError as exc:
-            raise self._gone(image) from exc
-        column = self._sources.resolve([image.text])
-        if column.errors:
-            raise self._gone(image)
+        column = self._looked_at(image)
         is_sure = self._check(image, column.digests[0])
         png = self._cache.get(name)
         if is_sure and png is not None:
@@ -122,6 +118,21 @@ class Pictures:
         found = column.to_read.get(image.text) or self._sources.files([image.text]).get(image.text)
         jobs = self._url_jobs if isinstance(found, FoundUrl) else self._jobs
         return jobs.run(name, lambda prolong: self._made(image, kind, name, found, prolong))
+
+    def _looked_at(self, image: StoredImage) -> Column:
+        """What is known of its text, once it is sure that it may still be read; a hanging share holds nobody."""
+        until = time.monotonic() + self._settings.max_decode_s
+        try:  # where it leads, a link as well, is looked at each time, not once a window
+            found = self._sources.find(image.text, give_up_at=until)
+        except PathError as exc:
+            raise self._gone(image) from exc
+        column = self._sources.resolve([image.text], give_up_at=until)
+        if column.errors:
+            raise self._gone(image)
+        if found is None or not (column.digests[0] or column.to_read):
+            raise BusyError("picture_busy", "the disk of this picture does not answer", "ask again in a moment",
+                            retry_after_s=5)
+        return column
 
     def _check(self, image: StoredImage, digest: str | None) -> bool:
         """Whether the content is known to be the image's; raises UnknownError where it is another one."""

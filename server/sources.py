@@ -113,7 +113,7 @@ class Sources:
 
         Where the URL's content `is_known`, it is sent again only if it has changed, else the bytes are None.
         """
-        found = found or self.find(text)
+        found = found or self._meant(text)
         if isinstance(found, FoundUrl):
             return self._urls.fetch(found if is_known else FoundUrl(found.url), max_bytes=self._max_bytes)
         try:
@@ -122,11 +122,17 @@ class Sources:
             found = PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
             return read_file(found, max_bytes=self._max_bytes)
 
-    def find(self, text: str) -> Found:
-        """The file or URL that `text` means now, whatever is remembered; raises PathError."""
-        if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
+    def find(self, text: str, *, give_up_at: float) -> Found | None:
+        """The file or URL that `text` means now, whatever is remembered; raises PathError.
+
+        None where the file system has not answered by `give_up_at` (on this object's clock).
+        """
+        if self._is_url(text):
             return self._urls.admit(text.strip())
-        return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
+        resolver = PathResolver(self._roots, self._max_bytes, self._texts)
+        found = self._looks.do([text], lambda texts: list(map(resolver.resolve, texts)), paths_of=resolver.paths_of,
+                               give_up_at=give_up_at)
+        return found[0] if found else None
 
     def files(self, texts: list[str]) -> dict[str, Found]:
         """The files and URLs that `texts` were last seen to mean, for contents that another model has answered."""
@@ -143,6 +149,15 @@ class Sources:
         with self._lock:
             self._is_complete = not self._has_dropped
         return count
+
+    def _meant(self, text: str) -> Found:
+        """The file or URL that `text` means now, however long its disk takes to say so; raises PathError."""
+        if self._is_url(text):
+            return self._urls.admit(text.strip())
+        return PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
+
+    def _is_url(self, text: str) -> bool:
+        return "://" in text and bool(IS_URL.match(text.lstrip())) and not self._texts.maps(text.strip())
 
     # ---- the window --------------------------------------------------------------------------------------------
 
@@ -210,7 +225,7 @@ class Sources:
         if known is not None and known.found is not None and self._is_unchanged(known.found):
             return known
         try:
-            if "://" in text and IS_URL.match(text.lstrip()) and not self._texts.maps(text.strip()):
+            if self._is_url(text):
                 return Known(self._expired(text, known), None, None)
             return Known(resolver.resolve(text), None, None)
         except PathError as exc:

@@ -7,13 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from server.errors import BusyError
 from server.paths import Roots
+from server.picture_address import PictureAddress
+from server.picture_kinds import KINDS
+from server.service import Service
+from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
 
@@ -100,3 +106,19 @@ def test_a_hanging_share_holds_a_column_no_longer_than_its_deadline(sources: Sou
     back = sources.resolve(column)
     assert (set(hanging.digests[:-1]), hanging.digests[-1], hanging.errors, took_s < 2.5, set(back.digests)) == (
         {None}, "digest", {}, True, {"digest"})
+
+
+def test_a_picture_on_a_hanging_share_holds_no_request_for_ever(share: Share, tmp_path: Path) -> None:
+    """Who asks for it is told to come back, within the time that reading a picture may take."""
+    kind = KINDS["thumbnail.png"]
+    with closing(Service(Settings(images=(share.folder,), state=tmp_path, max_decode_s=0.5))) as service:
+        service.pictures.addresses(kind, share.pictures[:1], ["digest"])
+        address = PictureAddress(service.sign("digest"), kind.path)
+        share.gate.touch()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(service.picture, address, kind)
+            try:
+                with pytest.raises(BusyError, match="the disk of this picture does not answer"):
+                    answer.result(10)
+            finally:
+                share.gate.unlink()
