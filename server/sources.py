@@ -122,7 +122,7 @@ class Sources:
             found = PathResolver(self._roots, self._max_bytes, self._texts).resolve(text)
             return read_file(found, max_bytes=self._max_bytes)
 
-    def find(self, text: str, *, give_up_at: float) -> Found | None:
+    def find(self, text: str, *, give_up_at: float = np.inf) -> Found | None:
         """The file or URL that `text` means now, whatever is remembered; raises PathError.
 
         None where the file system has not answered by `give_up_at` (on this object's clock).
