@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models import onnx_runtime
 from models.errors import DamagedModelError, GoldenMismatchError
 from models.golden import FULL_TOLERANCE, HALF_TOLERANCE, check_engine
 from models.registry import ModelVersion
@@ -56,8 +57,7 @@ class OnnxEngine:
     name = "onnxruntime"
 
     def __init__(self, version: ModelVersion, *, threads: int, max_batch: int) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime.load()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
