@@ -37,7 +37,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "service": ("server.system_service", SERVE, "install, uninstall or print a service of systemd or Windows"),
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
     "models": ("server.models_cli", SERVE, "list, show, add, promote, roll back, compare or remove models"),
-    "bench": ("benchmarks.cli", ALL, "measure: warm, cold, fields, alive"),
+    "bench": ("benchmarks.cli", ALL, "measure what Pixfield promises: warm, cold, fields, alive, ..."),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),
     "wheels": ("", ALL, "gather in a folder what an installation without network needs"),
