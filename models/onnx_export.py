@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models import onnx_runtime
 from models.golden import FULL_TOLERANCE, GoldenSet, Run, engine_fault
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def export_onnx(model: Any, path: Path, golden: GoldenSet) -> str:
     if fault is None:
         try:
             with _quiet(), _collecting():
+                onnx_runtime.load()  # before an exporter does, which would let it report
                 model.export(path, format="onnx", verbose=False)
             drop_unread_inputs(path)
             fault = _fault_of(onnx_run(path), golden)
@@ -49,8 +51,7 @@ def onnx_run(path: Path) -> Run:
 
     ONNX Runtime's own errors pass.
     """
-    import onnxruntime
-
+    onnxruntime = onnx_runtime.load()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

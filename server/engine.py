@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models import onnx_runtime
 from models.activation import find_kernel
 from models.errors import DamagedModelError, GoldenMismatchError
 from models.golden import FULL_TOLERANCE, HALF_TOLERANCE, check_engine
@@ -134,8 +135,7 @@ class OnnxEngine:
 
 def _onnx_session(model: str | bytes) -> Any:
     """A session over a file or its bytes, one thread a call; raises DamagedModelError."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime.load()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

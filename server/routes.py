@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from models.errors import ModelError
 from server import fields
@@ -87,7 +88,7 @@ def _answer(call: Call, asked: fields.Request) -> Any:
 def classify_column() -> Response:
     """Any fields of a column of paths, or of uploaded files."""
     is_upload = request.mimetype == "multipart/form-data"
-    body = dict(request.form) if is_upload else _body()
+    body = _form() if is_upload else _body()
     if not isinstance(body, dict):
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
@@ -139,6 +140,16 @@ def _arguments_of(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
         raise UnprocessableError("bad_top_k", f"top_k is {shown(top_k)}; expected a whole number above 0")
     return {**arguments, "top_k": top_k}
+
+
+def _form() -> dict[str, str]:
+    """What an upload says beside its files; raises TooLargeError, since each part costs memory and time of its own."""
+    try:
+        return dict(request.form)
+    except RequestEntityTooLarge as exc:
+        parts, size = request.max_form_parts, request.max_form_memory_size
+        raise TooLargeError("too_many_parts", f"a form has at most {parts:,} parts, and {size:,} bytes of text",
+                            "send the files in several requests") from exc
 
 
 def _read_files() -> list[bytes]:

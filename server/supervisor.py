@@ -61,6 +61,8 @@ class Supervisor:
         """Start both and wait until both are ready; raises SettingsError with the reason when one does not come up."""
         check_port(self._settings.host, self._settings.port, "--port")
         if not self._settings.no_tabpy:
+            if self._settings.port == self._settings.tabpy_port:
+                raise SettingsError(f"--port and --tabpy-port are both {self._settings.port}: name two.")
             for host in dict.fromkeys(("127.0.0.1", self._settings.tabpy_host)):
                 check_port(host, self._settings.tabpy_port, "--tabpy-port")
         started = time.monotonic()

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from models import onnx_runtime
 from models.errors import ModelError
 from models.importing.keras_file import shown
 from models.importing.onnx_parts import LARGEST_FILE, save
@@ -13,7 +14,7 @@ from models.importing.onnx_parts import LARGEST_FILE, save
 
 def open_session(proto: Any) -> Any:
     """ONNX Runtime on the CPU; raises `ModelError` for what it does not take."""
-    import onnxruntime
+    onnxruntime = onnx_runtime.load()
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # its warnings are for authors of exporters, its errors are raised

@@ -106,3 +106,16 @@ def test_wrong_uploads_are_told_so(client: FlaskClient, sizes: list[int], status
     files = [(io.BytesIO(bytes(size)), f"{number}.png") for number, size in enumerate(sizes)]
     body = {"files": files, "model": "digits"}
     assert refusal(client, CLASSIFY, body, content_type="multipart/form-data") == (status, code)
+
+
+@pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile")  # werkzeug closes the files of a whole form only
+@pytest.mark.parametrize("body", [
+    {"files": [(io.BytesIO(b"x"), "a.png") for _ in range(1001)]},
+    {"files": (io.BytesIO(b"x"), "a.png"), "fields": "x" * 500_001},
+], ids=["files", "text"])
+def test_a_form_of_too_many_parts_is_told_what_to_do(client: FlaskClient, body: dict[str, Any]) -> None:
+    """The limit and the remedy, not only that something is too large."""
+    answer = client.post(CLASSIFY, data=body, content_type="multipart/form-data")
+    assert (answer.status_code, answer.get_json()["error"]) == (413, {
+        "code": "too_many_parts", "message": "a form has at most 1,000 parts, and 500,000 bytes of text",
+        "hint": "send the files in several requests"})

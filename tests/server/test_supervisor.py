@@ -152,6 +152,14 @@ def test_a_taken_port_is_one_sentence(alone: Settings, tmp_path: Path) -> None:
     assert (reason, (tmp_path / "server.log").exists()) == (expected, False)
 
 
+def test_one_port_for_both_is_one_sentence(alone: Settings, tmp_path: Path) -> None:
+    """Before anything starts: else the one that comes second would say that another program has it."""
+    both = replace(alone, no_tabpy=False, tabpy_port=alone.port)
+    reason = refusal(both, tmp_path)
+    assert (reason, (tmp_path / "server.log").exists()) == (
+        f"--port and --tabpy-port are both {alone.port}: name two.", False)
+
+
 def test_a_taken_port_of_tabpy_is_one_sentence(alone: Settings) -> None:
     """Its flag is named."""
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
