@@ -45,7 +45,6 @@ def create_http_server(app: Flask, service: Service, *, sockets: dict[int, Any] 
         "max_request_body_size": settings.max_body_mb * 1_000_000 + 1,  # waitress refuses from this size on
         "recv_bytes": 262_144,  # a column of 10,000 paths is 1 MB: waitress's 8 KB a read costs more than the answer
         "inbuf_overflow": 16_000_000,  # kept in memory up to here instead of a temporary file
-        "asyncore_use_poll": True,  # select() fails above 1,024 descriptors
     }
     server: BaseWSGIServer = listening.bound(app, service.doors, count=service.metrics.count_unread, sockets=sockets,
                                              host=settings.host, port=settings.port, **options)
