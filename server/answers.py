@@ -64,7 +64,7 @@ class Answers:
     def lookup(self, digests: Sequence[str | None]) -> Found:
         """The answers that memory or the store has for `digests`."""
         found = self._in_memory(digests)
-        missing = {digests[row] for row in np.flatnonzero(found.rows < 0).tolist()}
+        missing = {digests[row] for row in (found.rows < 0).nonzero()[0].tolist()}
         missing.discard(None)
         asked = [] if self._is_complete else [digest for digest in missing if digest]
         stored = self._of_right_length(self._store.answers(self._owner, asked)) if asked else []
@@ -134,7 +134,7 @@ class Answers:
     def _in_memory(self, digests: Sequence[str | None]) -> Found:
         with self._lock:
             rows = np.array(list(map(self._rows.get, digests, [-1] * len(digests))), np.int64)
-            hits = np.flatnonzero(rows >= 0)
+            hits = (rows >= 0).nonzero()[0]
             taken = rows[hits]
             rankings = Rankings(self._rankings.order[taken], self._rankings.probabilities[taken])
             notes = self._notes

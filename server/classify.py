@@ -46,7 +46,7 @@ class Outcome:
     @property
     def pending(self) -> int:
         """How many rows have neither an answer nor an error yet."""
-        return int((self.rows < 0).sum()) - len(self.errors)
+        return int(np.count_nonzero(self.rows < 0)) - len(self.errors)
 
 
 def classify(texts: Sequence[str | None], model: ServedModel, *, until: float, needs_focus: bool = False) -> Outcome:
@@ -82,7 +82,7 @@ def _look_up(column: Column, model: ServedModel, *, needs_focus: bool) -> Outcom
     if lacking:
         found.rows[[digest in lacking for digest in column.digests]] = -1
     errors = dict(column.errors)
-    for row in np.flatnonzero(found.rows < 0).tolist():
+    for row in (found.rows < 0).nonzero()[0].tolist():
         digest = column.digests[row]
         reason = model.answers.failure(digest) if digest is not None else None
         if reason is not None:
@@ -93,7 +93,7 @@ def _look_up(column: Column, model: ServedModel, *, needs_focus: bool) -> Outcom
 def _missing(texts: Sequence[str | None], column: Column, outcome: Outcome) -> dict[str, list[int]]:
     """Text -> its rows, for every text that has neither an answer nor an error and can be worked on."""
     wanted: dict[str, list[int]] = {}
-    for row in np.flatnonzero(outcome.rows < 0).tolist():
+    for row in (outcome.rows < 0).nonzero()[0].tolist():
         text = texts[row]
         if row not in outcome.errors and text is not None and (text in column.to_read or column.digests[row]):
             wanted.setdefault(text, []).append(row)
@@ -120,6 +120,9 @@ def _write(outcome: Outcome, results: dict[str, Result], wanted: dict[str, list[
             place += 1
         if result.note and result.digest:
             notes[result.digest] = result.note
-    outcome.rankings = Rankings(np.concatenate(orders), np.concatenate(values)) if place else Rankings.empty(kept)
+    if place == len(orders[-1]):  # nothing but the last one: a single picture, in most requests
+        outcome.rankings = Rankings(orders[-1], values[-1])
+    else:
+        outcome.rankings = Rankings(np.concatenate(orders), np.concatenate(values)) if place else Rankings.empty(kept)
     outcome.notes = outcome.notes | notes
     outcome.computed = frozenset(computed)

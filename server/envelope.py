@@ -23,6 +23,7 @@ from server.service import Service
 log = logging.getLogger(__name__)
 
 _LOGGED = ("query", "classify_column")
+_EVERYWHERE = [(name.lower(), name, value) for name, value in SECURITY_HEADERS.items()]
 
 
 def wrap(app: Flask) -> None:
@@ -62,7 +63,7 @@ def json_response(content: object, status: int = 200) -> Response:
         body = orjson.dumps(content)
     except orjson.JSONEncodeError:  # a path with half of a surrogate pair goes back as it came
         body = json.dumps(content).encode()
-    return Response(body, status, mimetype="application/json")
+    return Response(body, status, content_type="application/json")
 
 
 def begin() -> None:
@@ -74,18 +75,21 @@ def begin() -> None:
 
 def finish(response: Response) -> Response:
     """Count, time and log the request in one line; add the headers that every answer has."""
-    endpoint = (request.endpoint or "unknown").rpartition(".")[2]
     seconds = time.monotonic() - g.started
-    metrics = service().metrics
+    endpoint = (request.endpoint or "unknown").rpartition(".")[2]
+    metrics, id_ = service().metrics, g.id
     metrics.requests.labels(endpoint, str(response.status_code)).inc()
     metrics.latency.labels(endpoint).observe(seconds)
     if endpoint in _LOGGED:
         name = (request.view_args or {}).get("name")
         path = request.path if name is None or name in FUNCTIONS else "/query/?"  # a caller's text is not for the log
-        log.info("%s %s %d %s ms=%.0f", g.id, path, response.status_code, g.get("summary", ""), 1000 * seconds)
-    response.headers["X-Request-Id"] = g.id
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+        log.info("%s %s %d %s ms=%.0f", id_, path, response.status_code, g.get("summary", ""), 1000 * seconds)
+    headers = response.headers
+    present = {name.lower() for name, _ in headers}  # looked for once: werkzeug looks through all for each name
+    headers.add("X-Request-Id", id_)
+    for lower, name, value in _EVERYWHERE:
+        if lower not in present:
+            headers.add(name, value)
     return response
 
 

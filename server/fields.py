@@ -75,13 +75,13 @@ def column(field: str, request: Request) -> list[Any]:
 def _spread(outcome: Outcome, values: NDArray[Any]) -> list[Any]:
     """One value an answer -> one a row, None where there is no answer."""
     taken: list[Any] = values[outcome.rows].tolist() if len(values) else [None] * len(outcome)
-    for row in np.flatnonzero(outcome.rows < 0).tolist():
+    for row in (outcome.rows < 0).nonzero()[0].tolist():
         taken[row] = None
     return taken
 
 
 def _numbers(outcome: Outcome, values: NDArray[np.floating[Any]]) -> list[float | None]:
-    return _spread(outcome, np.round(values.astype(np.float64), _DIGITS))
+    return _spread(outcome, values.astype(np.float64).round(_DIGITS))
 
 
 def _label(request: Request) -> list[str | None]:
@@ -183,7 +183,7 @@ def _embedding(request: Request) -> list[str | None]:
 def _status(request: Request) -> list[str]:
     outcome = request.outcome
     statuses = [OK] * len(outcome)
-    for row in np.flatnonzero(outcome.rows < 0).tolist():
+    for row in (outcome.rows < 0).nonzero()[0].tolist():
         statuses[row] = outcome.errors.get(row, PENDING)
     for row in request.gathered.pending:
         statuses[row] = PENDING

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from server.doors import Doors
+from server.kept_poll import AskingPoll, KeptPoll, poll_of
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ IDLE_S = 120
 CONNECTIONS = 500
 """Half of what a process may open on most systems; TabPy keeps at most 128."""
 _LOOK_EVERY_S = 2
+_FIRST_BYTES = 16_384  # read at first of a request; most are smaller, and a column's body is then read in large pieces
 _THIN_BYTES = 262_144
 _CONTROL_LINE_BYTES = 1024  # waitress has no bound of its own, and looks through all of it at each read
 
@@ -169,6 +172,24 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes n
     total_outbufs_len: int
     _is_writing = False
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.server.poll.welcome(self)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress names it
+        """As waitress, before the connection is closed."""
+        self.server.poll.forget(self._fileno)
+        super().del_channel(map)
+
+    def recv(self, buffer_size: int) -> bytes:
+        """As waitress; little memory for a request of which nothing is there yet, for most are small."""
+        return bytes(super().recv(buffer_size if self.request is not None else _FIRST_BYTES))
+
+    def service(self) -> None:
+        """As waitress: answer the next request; what wakes the listening thread up meanwhile means this connection."""
+        self.server.at_work.channel = self
+        super().service()
+
     def write_soon(self, data: bytes) -> int:
         """As waitress; called by the thread that has the answer."""
         self._is_writing = True
@@ -176,6 +197,8 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes n
             return int(super().write_soon(data))
         finally:
             self._is_writing = False
+            if self.total_outbufs_len:
+                self.server.poll.look(self)
 
     def writable(self) -> bool:
         """Whether the listening thread has something to send: not while the answering thread is about to.
@@ -190,7 +213,21 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes n
 
 
 class BoundedServer(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
-    """A listening socket that drops the slow, and the idle when all places are taken."""
+    """A listening socket that drops the slow, and the idle when all places are taken; `poll` is set by `bound`."""
+
+    poll: ClassVar[KeptPoll | AskingPoll]
+    at_work: ClassVar[threading.local]
+
+    def run(self) -> None:
+        """Serve until `close`."""
+        self.poll.run(self.adj.asyncore_loop_timeout)
+
+    def pull_trigger(self) -> None:
+        """Called by the thread that serves a connection, when the listening thread has something to do with it."""
+        if self.poll.is_kept:
+            self.poll.look(self.at_work.channel)
+        else:
+            super().pull_trigger()
 
     def maintenance(self, now: float) -> None:
         """Every few seconds: drop what has been idle, or coming in, for too long."""
@@ -199,6 +236,8 @@ class BoundedServer(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes 
             request = channel.request
             if request is not None and not channel.requests and request.is_late:
                 channel.will_close = True
+            if channel.will_close:
+                self.poll.look(channel)
 
     def readable(self) -> bool:
         """Whether a connection may be accepted; makes places where there are none."""
@@ -213,6 +252,17 @@ class BoundedServer(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes 
         waiting.sort(key=_waited_s, reverse=True)
         for channel in waiting[:max(1, self.adj.connection_limit // 10)]:
             channel.will_close = True
+            self.poll.look(channel)
+
+
+class _Together(MultiSocketServer):  # type: ignore[misc]  # waitress publishes no types
+    """Several listening sockets, localhost's two for one; they share `poll`."""
+
+    poll: ClassVar[KeptPoll | AskingPoll]
+
+    def run(self) -> None:
+        """Serve until `close`."""
+        self.poll.run(self.adj.asyncore_loop_timeout)
 
 
 def _waited_s(channel: Any) -> float:
@@ -230,15 +280,16 @@ def bound(app: Callable[..., Any], doors: Doors, *, count: Callable[[int], None]
     parser = type("Parser", (BoundedParser,), {"doors": doors})
     refusing = type("Refusing", (JsonErrorTask,), {"count": staticmethod(count)})
     channel = type("Channel", (BoundedChannel,), {"parser_class": parser, "error_task_class": refusing})
-    kind = type("Server", (BoundedServer,), {"channel_class": channel})
+    sockets = {} if sockets is None else sockets
+    poll = poll_of(sockets)
+    kind = type("Server", (BoundedServer,), {"channel_class": channel, "poll": poll, "at_work": threading.local()})
     adjustments = Adjustments(max_request_header_size=MAX_HEADER_BYTES, channel_timeout=IDLE_S,
                               cleanup_interval=_LOOK_EVERY_S, connection_limit=CONNECTIONS, **options)
     dispatcher = ThreadedTaskDispatcher()
-    sockets = {} if sockets is None else sockets
     servers = [kind(app, sockets, dispatcher=dispatcher, adj=adjustments, sockinfo=place)
                for place in adjustments.listen]
     dispatcher.set_thread_count(adjustments.threads)
     if len(servers) == 1:
         return servers[0]
     listening = [(server.effective_host, server.effective_port) for server in servers]
-    return MultiSocketServer(sockets, adjustments, listening, dispatcher)
+    return type("Together", (_Together,), {"poll": poll})(sockets, adjustments, listening, dispatcher)

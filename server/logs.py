@@ -48,6 +48,7 @@ def set_up(settings: Settings, *, process: str) -> None:
         SettingsError: the log file cannot be written.
     """
     handler = _handler(settings)
+    logging._srcfile = None  # noqa: SLF001 - as the guide of logging has it: no format names the line that logs
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no format names them
     handler.setFormatter(JsonFormatter(process) if settings.log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.DEBUG if settings.verbose else logging.INFO, handlers=[handler], force=True)

@@ -92,7 +92,7 @@ class Sources:
                 rows = np.flatnonzero(self._has_error[taken]).tolist()
                 column.errors = {row: known[slots[row]].error or "" for row in rows}
         if is_stale.any():
-            stale = np.flatnonzero(is_stale).tolist()
+            stale = is_stale.nonzero()[0].tolist()
             changed = self._touch({slots[row] for row in stale}, known, generation, give_up_at)
             self._refresh(texts, [row for row in stale if slots[row] in changed], column, give_up_at)
         return column
@@ -155,6 +155,8 @@ class Sources:
 
     def _touch(self, slots: set[int], known: list[Known], generation: int, give_up_at: float) -> set[int]:
         """Look once at the file of each slot; those that are as they were count as fresh, the others are returned."""
+        if all(known[slot].found is None for slot in slots):  # new texts, in most requests
+            return slots
         now = self._clock()
 
         def work(block: Sequence[int]) -> list[int]:
