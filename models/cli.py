@@ -12,12 +12,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 from models.applications import find_application
+from models.command_line import Parser, model_name
 from models.errors import ModelError
 from models.importing import verb as import_verb
-from models.names import name_fault
 from models.promotion import Change, alias_fault, promote, roll_back, take_away
 from models.reference import cli as reference_verb
 from models.registry import CHAMPION, ModelVersion, Registry
@@ -26,14 +26,7 @@ STORE = Path(__file__).resolve().parent / "store"
 PROGRAM = "run.py models"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage lines."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
-
-
-Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001 - argparse gives it no public name
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001 - argparse gives it no public name
 
 
 def main(argv: Sequence[str] | None = None, *, more: Sequence[Callable[[Verbs], None]] = ()) -> int:
@@ -52,8 +45,8 @@ def main(argv: Sequence[str] | None = None, *, more: Sequence[Callable[[Verbs], 
 
 
 def _parser(more: Sequence[Callable[[Verbs], None]] = ()) -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description="List, show, add, import, promote, compare and remove model versions.")
-    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    parser = Parser(prog=PROGRAM, description="List, show, add, import, promote, compare and remove model versions.")
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
     for add_verb in (_add_looking, _add_adding, _add_aliases, reference_verb.add_verb, *more):
         add_verb(verbs)
     for one in verbs.choices.values():
@@ -72,7 +65,7 @@ def _add_looking(verbs: Verbs) -> None:
 
 def _add_adding(verbs: Verbs) -> None:
     adding = verbs.add_parser("add", help="a network of keras.applications as a new version")
-    adding.add_argument("name", metavar="NAME", type=_name, help="the model's name; its next free version is taken")
+    adding.add_argument("name", metavar="NAME", type=model_name, help="its next free version is taken")
     adding.add_argument("--application", required=True, metavar="ARCH", type=_application,
                         help="for example MobileNetV2 or ResNet50; any case")
     adding.add_argument("--weights", required=True, metavar="imagenet|none|FILE",
@@ -81,7 +74,8 @@ def _add_adding(verbs: Verbs) -> None:
     adding.add_argument("--size", type=_size, metavar="N", help="input side in pixels (default: the application's own)")
     adding.set_defaults(verb=_add)
     importing = verbs.add_parser("import", help="a .keras, .h5, SavedModel or .onnx network as a new version")
-    importing.add_argument("--name", required=True, metavar="NAME", type=_name, help="its next free version is taken")
+    importing.add_argument("--name", required=True, metavar="NAME", type=model_name,
+                           help="its next free version is taken")
     importing.add_argument("--size", type=_import_size, metavar="N", help="input side where the network leaves it open")
     import_verb.add_arguments(importing)
     importing.set_defaults(verb=_import)
@@ -95,20 +89,13 @@ def _add_aliases(verbs: Verbs) -> None:
     promoting.add_argument("reference", metavar="NAME@VERSION", type=exact_reference)
     promoting.set_defaults(verb=_promote)
     back = verbs.add_parser("rollback", help="let an alias mean what it meant before; again and again")
-    back.add_argument("name", metavar="NAME", type=_name)
+    back.add_argument("name", metavar="NAME", type=model_name)
     back.set_defaults(verb=_roll_back)
     for one in (promoting, back):
         one.add_argument("--alias", type=_alias, default=CHAMPION, metavar="ALIAS", help=f"default: {CHAMPION}")
     taking = verbs.add_parser("unalias", help="let an alias mean nothing any more")
     taking.add_argument("reference", metavar="NAME@ALIAS", type=_alias_reference)
     taking.set_defaults(verb=_take_away)
-
-
-def _name(text: str) -> str:
-    fault = name_fault(text)
-    if fault:
-        raise argparse.ArgumentTypeError(f"{text!r} {fault}")
-    return text
 
 
 def _alias(text: str) -> str:
@@ -121,7 +108,7 @@ def _alias(text: str) -> str:
 def reference(text: str) -> str:
     """`text` where it may be a reference to a version, for a parser."""
     for part in text.split("@", 1):
-        _name(part)
+        model_name(part)
     return text
 
 

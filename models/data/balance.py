@@ -49,4 +49,4 @@ def imbalance(counts: dict[str, int]) -> str:
         return f"Classes are about equal: {said}."
     share = most / sum(counts.values())
     return (f"Classes are unequal: {said}; always answering {large} would be right in {share:.0%}, so look at the "
-            "accuracy of each class, and weigh the classes.")
+            "accuracy of each class.")

@@ -10,19 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from models.command_line import Parser
 from models.errors import ModelError
 
 PROGRAM = "run.py experiment"
 NOT_SEEN = 3
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage lines."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description="Repeat an experiment of the talk.")
-    verbs = parser.add_subparsers(metavar="depth", required=True, parser_class=_Parser)
+    parser = Parser(prog=PROGRAM, description="Repeat an experiment of the talk.")
+    verbs = parser.add_subparsers(metavar="depth", required=True, parser_class=Parser)
     depth = verbs.add_parser("depth", help="plain against residual networks at growing depth")
     depth.add_argument("--scale", choices=("small", "paper"), default="small",
                        help="small: some 25 minutes on two cores; paper: for a GPU (default: small)")

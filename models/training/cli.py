@@ -13,23 +13,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from models.architectures import table
+from models.command_line import Parser, model_name
 from models.data.reading import Wishes
 from models.errors import ModelError
-from models.names import name_fault
 from models.training.order import Order, seconds_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = "run.py train"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, without the usage lines."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,10 +75,11 @@ def _check_network(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROGRAM, description="Train a model on labelled pictures, in a time that is kept.")
+    parser = Parser(prog=PROGRAM, description="Train a model on labelled pictures, in a time that is kept.")
     parser.add_argument("source", metavar="SOURCE", help="a folder of class folders, a table, a labelling tool's"
                         " export, an .npz, or keras:NAME; see docs/training-data.md")
-    parser.add_argument("--name", required=True, type=_name, help="what the model is called; its next version is made")
+    parser.add_argument("--name", required=True, type=model_name, metavar="NAME",
+                        help="what the model is called; its next version is made")
     parser.add_argument("--budget", default="30m", metavar="TIME", help="such as 90s, 30m, 2h (default: 30m)")
     parser.add_argument("--architecture", default="auto", metavar="NAME", help="auto, or a network of"
                         " docs/architectures.md (default: auto)")
@@ -110,13 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, default=ROOT / "state" / "training", metavar="DIR",
                         help="the folder of unfinished trainings (default: state/training)")
     return parser
-
-
-def _name(text: str) -> str:
-    fault = name_fault(text)
-    if fault:
-        raise argparse.ArgumentTypeError(f"{text!r} {fault}")
-    return text
 
 
 def _report(text: str) -> Path:

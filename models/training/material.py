@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adding import read_labels
+from models.data.balance import imbalance
 from models.data.entries import Problem
 from models.data.labelled import Labelled
 from models.data.loading import load
@@ -25,6 +26,8 @@ Rows = NDArray[np.int64]
 
 KEPT = "a part of the source"
 """What a card says of the test where no other source judged."""
+
+_SHOWN = 10  # problems said in the terminal; the card has them all
 
 _SHARE = 0.1  # of the pictures for validation, and for the test where there is no part or source for it
 _ENOUGH = 5000  # pictures tell a temperature and an accuracy to half a per cent; more would be lost for training
@@ -72,6 +75,9 @@ def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     """Read what `order` names and deal it; raises `DataError` for what cannot be trained on."""
     data = named(load(order.source, size=order.size, wishes=order.wishes), order.labels)
     say(data.summary())
+    say(imbalance(data.counts()))
+    for problem in data.problems[:_SHOWN]:
+        say(f"  {problem.kind}: {problem}")
     if order.test is None:
         dealt = deal(data, seed=order.seed)
         material = Material(data, dealt.train, dealt.validation, data, dealt.test, dealt.notes)

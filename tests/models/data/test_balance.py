@@ -53,7 +53,7 @@ def test_balanced_rows_have_every_class_equally(labels: list[int], count: int, s
     ({"a": 5, "b": 9}, "Classes are about equal: from 5 pictures (a) to 9 (b) a class."),
     ({"犬": 10, "b": 90}, (
         "Classes are unequal: from 10 pictures (犬) to 90 (b) a class; always answering b would be right in 90%, so "
-        "look at the accuracy of each class, and weigh the classes.")),
+        "look at the accuracy of each class.")),
 ])
 def test_the_sentence_says_it(counts: dict[str, int], expected: str) -> None:
     """How unequal, and what follows."""
