@@ -71,7 +71,7 @@ def train(order: Order, *, say: Say, started: float) -> ModelVersion:
     choice, spent_s = _chosen(order, material, unfinished, ends_at=started + order.budget_s - reserve_s, say=say,
                               started=started)
     within_s = order.budget_s - reserve_s - spent_s
-    model, choice, history = _train(choice, material, unfinished, within_s=within_s, say=say)
+    model, choice, history = _train(choice, material, unfinished, within_s=within_s, spent_s=spent_s, say=say)
     trained = finish(model, choice, history, material, started=started, say=say)
     version = write(order, material, trained, reference_of(order, material, model, within_s=reserve_s / 2, say=say))
     unfinished.remove()
@@ -96,10 +96,11 @@ def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at
     return choice, spent_s
 
 
-def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, say: Say
+def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, spent_s: float, say: Say
            ) -> tuple[Any, Choice, list[Epoch]]:
     """The trained network; a training that comes apart begins again, calmer, in the time that is left."""
-    ends_at = time.monotonic() + within_s
+    began = time.monotonic()
+    ends_at = began + within_s
     for attempts_left in (2, 1, 0):
         try:
             model, history = _attempt(choice, material, unfinished, within_s=within_s, say=say)
@@ -112,7 +113,7 @@ def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within
             say(f"the training came apart ({exc}): beginning again with a learning rate of {choice.recipe.peak:g}")
             for stage in ("head", "epoch"):
                 unfinished.checkpoint(stage).remove()
-            unfinished.write(choice, 0.0)
+            unfinished.write(choice, spent_s + time.monotonic() - began)
     raise AssertionError
 
 
