@@ -43,6 +43,11 @@ VERBS = {  # verb: (module, requirements, what it does)
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),
     "wheels": ("", ALL, "gather in a folder what an installation without network needs"),
 }
+ENTRY = """import runpy, sys
+try:
+    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+except KeyboardInterrupt:
+    sys.exit(130)"""  # as -m does, and Ctrl-C among the imports is no traceback
 WHEELS = "PIXFIELD_WHEELS"  # the folder to install from; or --wheels DIR before the verb
 
 
@@ -329,7 +334,7 @@ def environment() -> "dict[str, str]":
 
 def hand_over(verb: str, arguments: "list[str]") -> int:
     """The verb's module in place of this process, in the user's folder, where relative arguments belong."""
-    command = [str(PYTHON), "-m", VERBS[verb][0], *arguments]
+    command = [str(PYTHON), "-c", ENTRY, VERBS[verb][0], *arguments]
     if verb == "test":
         os.chdir(str(ROOT))
     sys.stdout.flush()

@@ -19,6 +19,8 @@ from server.settings import Settings
 log = logging.getLogger(__name__)
 
 EXIT_SETTINGS = 2
+_DESCRIPTORS = 2048
+"""What a process may have open: its connections, and the pictures it reads. macOS begins with 256."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = settings_table.from_arguments(arguments).with_checked_folders()
         logs.set_up(settings, process="server")
+        _allow_descriptors(_DESCRIPTORS)
         serve(settings, has_parent=arguments.parent_pipe)
     except SettingsError as exc:
         sys.stderr.write(f"{exc}\n")
@@ -63,6 +66,19 @@ def serve(settings: Settings, *, has_parent: bool) -> None:
             log.warning("requests were still under way after %s s (--drain-s): they are dropped", settings.drain_s)
         http.close()
         service.close()
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise the limit to `wanted`, as far as it may be; Windows has none."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):  # then as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _stop_on_signals(stop: threading.Event, *, has_parent: bool) -> None:

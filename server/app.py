@@ -15,10 +15,10 @@ from server.service import Service
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
 
-PLACES = 256
-"""Requests that may wait for a model: two seconds of single images at 128 a second, so that a burst of them is answered
-rather than refused. `admission` refuses earlier where the model is slow; a thread that waits costs no time, only its
-stack (some 30 KB)."""
+PLACES = 384
+"""Requests that may wait for a model: three seconds of single images at 128 a second, so that a burst of them is
+answered rather than refused, also where the machine is slower for a moment. `admission` refuses earlier where the model
+is slow; a thread that waits costs no time, only its stack (some 30 KB)."""
 PICTURE_PLACES = 128
 """Requests that may wait for a picture: a browser behind an HTTP/2 proxy asks for a hundred of a dashboard at once."""
 THREADS = PLACES + PICTURE_PLACES + 16

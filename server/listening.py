@@ -34,8 +34,8 @@ RECEIVE_S = 20.0
 """How long headers may take, and a body beyond what the slowest rate explains."""
 SLOWEST_BYTES_A_S = 50_000
 IDLE_S = 120
-CONNECTIONS = 500
-"""Half of what a process may open on most systems; TabPy keeps at most 128."""
+CONNECTIONS = 700
+"""More than there are threads (`app`), and a third of the descriptors that a server allows itself."""
 _LOOK_EVERY_S = 2
 _FIRST_BYTES = 16_384  # read at first of a request; most are smaller, and a column's body is then read in large pieces
 _THIN_BYTES = 262_144

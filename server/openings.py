@@ -57,17 +57,18 @@ class Openings:
     def __contains__(self, digest: str) -> bool:
         return digest in self._futures
 
-    def begin(self, version: ModelVersion) -> Opening:
-        """The future of `version`, being opened from now on unless it is already."""
+    def begin(self, version: ModelVersion, *, first: Callable[[], None] = lambda: None) -> Opening:
+        """The future of `version`, being opened from now on unless it is already; `first` is called before, there."""
         with self._lock:
             future = self._futures.get(version.spec.digest)
             if future is not None:
                 return future
             if self._is_closed:
+                first()
                 raise BusyError("stopping", "the server is stopping")
             future = self._futures[version.spec.digest] = Future()
-            thread = threading.Thread(target=self._run, args=(version, future), name=f"open-{version.reference}",
-                                      daemon=True)
+            thread = threading.Thread(target=self._run, args=(version, future, first), daemon=True,
+                                      name=f"open-{version.reference}")
             self._threads = {one for one in self._threads if one.is_alive()} | {thread}
             thread.start()  # inside, so that `close` joins no thread that is not started
         return future
@@ -98,10 +99,11 @@ class Openings:
         for thread in threads:
             thread.join()
 
-    def _run(self, version: ModelVersion, future: Opening) -> None:
+    def _run(self, version: ModelVersion, future: Opening, first: Callable[[], None]) -> None:
         digest = version.spec.digest
         marks = _marks(version)
         try:
+            first()
             with self._slots:
                 if self._is_closed:
                     raise BusyError("stopping", "the server is stopping")

@@ -101,15 +101,18 @@ class ServedModels:
                            "ask for the column of addresses again")
 
     def begin(self, version: ModelVersion, limit: int, *, keeping: Key = None) -> Callable[[float], ServedModel]:
-        """Begin to open `version`, and first close the longest unused model where `limit` are open; its waiting.
+        """Begin to open `version`; where `limit` are open, the longest unused one is closed first. Returns its waiting.
+
+        It is closed by the thread that opens: its own threads may take seconds to end, and a request must not wait.
 
         Raises:
             BusyError: all that are open are in use.
         """
         with self._room:
+            leaving: list[AtWork] = []
             if version.spec.digest not in self.openings and len(self.meanings) + len(self.openings) >= limit:
-                close([self.meanings.longest_unused(keeping=keeping)])
-            return self.openings.begin(version).result
+                leaving.append(self.meanings.longest_unused(keeping=keeping))
+            return self.openings.begin(version, first=partial(close, leaving)).result
 
     def states(self, name: str) -> dict[str, dict[str, str]]:
         """Version -> its state (serving, opening, leaving, idle or unusable, with its reason), the highest last."""

@@ -26,6 +26,9 @@ SCHEMA_VERSION = 3
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 SEAL_BYTES = 4
 """Length of the checksum behind each value."""
+IDLE_CONNECTIONS = 2
+"""Kept for the next caller, a reader's and a writer's. Without a bound there are as many, with two descriptors each, as
+callers ever met here at once, which rises for days."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS sources (roots INTEGER, text TEXT, path TEXT, device INTEGER, inode INTEGER, size INTEGER,
@@ -136,7 +139,7 @@ class StoreFile:
         with self._free:
             self._in_use -= 1
             if connection is not None:
-                if is_good:
+                if is_good and len(self._idle) < IDLE_CONNECTIONS:
                     self._idle.append(connection)
                 else:
                     connection.close()

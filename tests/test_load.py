@@ -183,7 +183,7 @@ def test_one_row_does_not_wait_behind_a_hundred_thousand(tmp_path: Path, digits:
 def test_a_busy_server_refuses_at_once_and_stays_alive(tmp_path: Path, digits: list[str]) -> None:
     """With every place taken a request gets 503 and Retry-After at once; health answers; nothing is without answer."""
     count = PLACES + 24
-    columns = [digits[10 * number:10 * number + 20] for number in range(count)]
+    columns = [digits[6 * number:6 * number + 200] for number in range(count)]
     with serving(tmp_path, digits) as server, concurrent.futures.ThreadPoolExecutor(count) as pool:
         waiting = [pool.submit(server.classify, column, deadline_s=10) for column in columns]
         wait_for_misses(server)

@@ -23,7 +23,10 @@ print(json.dumps([sys.argv[1:], os.getcwd(), sys.flags.utf8_mode, sys.prefix != 
 sys.exit(int(os.environ.get("TINY_EXIT", "7")))
 """
 SERVE = """
-import sys, time
+import os, sys, time
+if "--slow-imports" in sys.argv:
+    print("importing", flush=True)
+    time.sleep(60)
 try:
     print("serving", flush=True)
     time.sleep(60)
@@ -151,6 +154,18 @@ def test_ctrl_c_reaches_the_verb_alone(copy: Path) -> None:
         assert process.stdout.readline() == "serving\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_among_the_imports_is_no_traceback(copy: Path) -> None:
+    """Most of a verb's first second."""
+    run(copy, "demo")
+    command = [sys.executable, str(copy / "run.py"), "serve", "--slow-imports"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.communicate(timeout=10)[1], process.returncode) == ("", 130)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

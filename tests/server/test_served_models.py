@@ -28,6 +28,7 @@ from server.metrics import Metrics
 from server.model_watch import GRACE_S, ModelWatch
 from server.openings import RETRY_S
 from server.paths import Roots
+from server.served_model import ServedModel
 from server.served_models import ServedModels
 from server.settings import Settings
 from server.sources import Sources
@@ -333,6 +334,24 @@ def test_as_many_are_open_as_may_be(make_shelf: Callable[..., Shelf]) -> None:
         promote(shelf.registry, "digits@2")
         shelf.look()
         assert shelf.name() == "digits@2"
+
+
+def test_what_leaves_for_another_is_closed_by_the_thread_that_opens(make_shelf: Callable[..., Shelf],
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own threads may take seconds to end: neither its request nor another waits for that."""
+    closing: list[str] = []
+    close = ServedModel.close
+
+    def noting(model: ServedModel) -> None:
+        closing.append(f"{model.name} by {threading.current_thread().name}")
+        close(model)
+
+    monkeypatch.setattr(ServedModel, "close", noting)
+    shelf = make_shelf(max_models=2)
+    shelf.write("3")
+    for reference in ("digits@2", "digits@3"):
+        shelf.models.get(reference)
+    assert closing == ["digits@2 by open-digits@3"]
 
 
 def test_a_first_opening_is_waited_for_by_its_own_requests_alone(shelf: Shelf) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from server.paths import FoundFile, Signature
 from server.ranking import Rankings
 from server.service import state_folder
 from server.store import _ANSWERS_QUEUED, Store, StoredAnswer, StoredSource
-from server.store_file import StoreFile, seal, unseal
+from server.store_file import IDLE_CONNECTIONS, StoreFile, seal, unseal
 
 pytest_plugins = ("server_fixtures",)
 
@@ -195,6 +195,17 @@ def test_a_full_disk_at_the_start_is_refused(small_disk: Path) -> None:
         fill_disk(small_disk / "ballast")
     with pytest.raises(SettingsError, match="cannot be used"):
         Store(small_disk / "answers.sqlite")
+
+
+def test_few_connections_are_kept_however_many_met(tmp_path: Path) -> None:
+    """Else the descriptors of a server rise for days, as chance makes ever more callers meet."""
+    with closing(StoreFile(tmp_path / "answers.sqlite")) as file:
+        with ExitStack() as together:
+            met = {id(together.enter_context(file.connection())) for _ in range(3 * IDLE_CONNECTIONS)}
+        with ExitStack() as again:
+            kept = [again.enter_context(file.connection()) for _ in range(IDLE_CONNECTIONS)]
+            assert len(met) == 3 * IDLE_CONNECTIONS
+            assert ({id(one) for one in kept} <= met, file._idle) == (True, [])
 
 
 # ---- network file systems ----------------------------------------------------------------------------------------
