@@ -1,6 +1,8 @@
-"""How unequal the classes are, and two ways to train on them: weights, or drawing small classes more often."""
+"""How unequal the classes are, and weights to train on them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,30 +24,18 @@ def class_weights(classes: NDArray[np.int64], count: int, *, most: float = 10.0)
     return scaled
 
 
-def balanced_rows(classes: NDArray[np.int64], *, count: int, seed: int) -> NDArray[np.int64]:
-    """`count` rows in which every class is equally often (off by one), each class's pictures in turn, shuffled.
-
-    The same seed gives the same rows with the same NumPy.
-    """
-    random = np.random.default_rng(seed)
-    present = np.unique(classes)
-    shares = np.full(len(present), count // len(present))
-    shares[random.permutation(len(present))[: count % len(present)]] += 1
-    drawn = []
-    for label, share in zip(present, shares, strict=True):
-        rows = np.flatnonzero(classes == label)
-        rounds = [random.permutation(rows) for _ in range(-(-int(share) // len(rows)))]
-        drawn.append(np.concatenate([*rounds, rows[:0]])[:share])
-    return random.permutation(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
+def are_unequal(counts: Mapping[str, int]) -> bool:
+    """Whether the largest class has so many more pictures than the smallest that it is worth a sentence."""
+    return max(counts.values()) >= _UNEQUAL * min(counts.values())
 
 
-def imbalance(counts: dict[str, int]) -> str:
+def imbalance(counts: Mapping[str, int]) -> str:
     """One sentence about pictures per class: equal enough, or how unequal and what that means."""
     small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     fewest, most = counts[small], counts[large]
     said = f"{fewest:,} pictures in every class" if fewest == most else (
         f"from {fewest:,} pictures ({small}) to {most:,} ({large}) a class")
-    if most < _UNEQUAL * fewest:
+    if not are_unequal(counts):
         return f"Classes are about equal: {said}."
     share = most / sum(counts.values())
     return (f"Classes are unequal: {said}; always answering {large} would be right in {share:.0%}, so look at the "

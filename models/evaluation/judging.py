@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from models.data.entries import TEST, TRAIN, VALIDATION
 from models.data.labelled import Labelled
+from models.data.likeness import likeness_keys
 from models.data.loading import load
 from models.data.reading import Wishes
 from models.errors import DataError
 from models.names import normal
-from models.training.material import KEPT, deal, named
+from models.training.material import KEPT, TOGETHER, deal, named
 from models.version import ModelVersion
 
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -86,7 +87,8 @@ def _rows(data: Labelled, about: Mapping[str, Any], source: str, part: str | Non
             raise DataError(f"{source}: has no {part} part, only one set of pictures; use --part all.")
         return np.flatnonzero(data.parts == PARTS[part]), f"its {part} part"
     if _is_trained_on(data, about):
-        rows = deal(data, seed=about["recipe"]["seed"]).test
+        is_by_likeness = about["data"].get("near_duplicates") == TOGETHER
+        rows = deal(data, seed=about["recipe"]["seed"], alike=likeness_keys(data)[0] if is_by_likeness else None).test
         return rows, "its test part, kept from training"
     if data.parts is not None and (data.parts == TEST).any():
         return np.flatnonzero(data.parts == TEST), "its test part"

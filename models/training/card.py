@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from models.training.material import KEPT
+from models.training.material import KEPT, TOGETHER
+from models.training.suspects import suspects
 
 if TYPE_CHECKING:
+    from models.data.entries import Problem
     from models.training.loop import Epoch
     from models.training.material import Material
     from models.training.order import Order
     from models.training.train import Trained
 
-_PROBLEMS = 20  # that are quoted
+_PROBLEMS = 10  # of a kind that are quoted
 
 
 def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
@@ -35,10 +37,11 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
         "measured": measured,
         "data": {"source": last(data.source), "test": KEPT if order.test is None else last(order.test),
                  "sha256": data.digest, "pictures": len(data), "trained_on": len(material.train),
-                 "classes": data.counts()},
-        "problems": _problems(material),
+                 "classes": data.counts(), "near_duplicates": TOGETHER},
+        "problems": _problems(material, suspects(material, trained)),
         "architecture": choice.architecture,
         "why": choice.why,
+        **({} if choice.start is None else {"from": choice.start.about()}),
         "leaderboard": [dict(row) for row in choice.leaderboard],
         "learning_curve": None if choice.curve is None else asdict(choice.curve),
         "recipe": asdict(choice.recipe),
@@ -57,12 +60,15 @@ def _rounded(epoch: Epoch) -> dict[str, Any]:
     return {name: round(value, 5) if isinstance(value, float) else value for name, value in asdict(epoch).items()}
 
 
-def _problems(material: Material) -> dict[str, Any]:
-    """What was odd about the pictures: how many of each kind, and the first in words."""
-    said = [str(problem) for problem in material.problems[:_PROBLEMS]]
+def _problems(material: Material, suspicions: Sequence[Problem]) -> dict[str, Any]:
+    """What was odd about the pictures: how many of each kind, and the first of each kind in words."""
+    by_kind: dict[str, list[str]] = {}
+    for problem in (*material.problems, *suspicions):
+        by_kind.setdefault(problem.kind, []).append(str(problem))
+    said = [text for texts in by_kind.values() for text in texts[:_PROBLEMS]]
     for source in {material.data.source, material.judge.source}:
         said = [text.replace(source, last(source)) for text in said]
-    return {"counts": dict(Counter(problem.kind for problem in material.problems)), "first": said}
+    return {"counts": {kind: len(texts) for kind, texts in by_kind.items()}, "first": said}
 
 
 def last(source: str) -> str:

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from models.architectures import table
+from models.data.balance import are_unequal
 from models.training import auto, leaderboard
 from models.training.learning_curve import Curve
 from models.training.material import Material
 from models.training.order import Order
 from models.training.precision import faster
 from models.training.recipe import Recipe
+from models.training.starting import Start, version_of
 
+_BALANCE = 0.5  # wholly equal classes would make small ones the answer too often, and confidences wrong
 _MOST_EPOCHS = 100  # a small data set is not gone through more often than this, whatever the budget
 
 
@@ -32,19 +35,35 @@ class Choice:
     leaderboard: tuple[Mapping[str, Any], ...] = ()
     curve: Curve | None = None
     is_fine_tuned: bool = False
+    start: Start | None = field(default=None, compare=False)
 
 
 def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[str], None]) -> Choice:
     """The choice for an order, to be trained until `ends_at` (time.monotonic())."""
-    recipe = Recipe(epochs=_MOST_EPOCHS, flip=bool(order.flip), seed=order.seed, batch_size=_batch(len(material.train)))
-    if order.architecture == "auto":
+    recipe = Recipe(epochs=_MOST_EPOCHS, flip=bool(order.flip), seed=order.seed, batch_size=_batch(len(material.train)),
+                    balance=_BALANCE if are_unequal(material.data.counts()) else 0.0, erase=order.erase)
+    if recipe.balance:
+        say("Pictures of small classes count more in training, by the square root of what would make classes equal.")
+    if order.architecture == "auto" and order.start is None:
         return _by_machine(order, material, recipe, ends_at=ends_at, say=say)
-    build = builder(order.architecture, material, order.weights)
-    recipe = recipe.suited(build(material.data.size))
+    start = start_of(order, material)
+    architecture = order.architecture if start is None else start.architecture
+    build = builder(architecture, material, order.weights)
+    recipe = recipe.suited(build(material.data.size)) if start is None else start.recipe(recipe)
     precision, seconds = faster(build, material.data.size, material.data.channels, recipe)
-    say(f"{order.architecture} in {precision}: {1 / seconds:,.0f} pictures a second at {material.data.size} px")
-    return Choice(architecture=order.architecture, build=build, recipe=recipe, precision=precision,
-                  why="named by the command", is_fine_tuned=order.weights is not None)
+    say(f"{architecture} in {precision}: {1 / seconds:,.0f} pictures a second at {material.data.size} px")
+    return Choice(architecture=architecture, build=build, recipe=recipe, precision=precision, start=start,
+                  why="named by the command" if start is None else f"it is {start.version.reference}'s",
+                  is_fine_tuned=order.weights is not None)
+
+
+def start_of(order: Order, material: Material) -> Start | None:
+    """The version to go on from, where the order names one; raises `ModelError` where that cannot be."""
+    if order.start is None:
+        return None
+    start = Start(version_of(order.start, order.store))
+    start.check(material)
+    return start
 
 
 def _by_machine(order: Order, material: Material, recipe: Recipe, *, ends_at: float, say: Callable[[str], None]

@@ -19,6 +19,7 @@ from models.command_line import Parser, model_name
 from models.data.reading import Wishes
 from models.errors import ModelError
 from models.training.order import Order, seconds_of
+from models.training.starting import version_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = "run.py train"
@@ -57,12 +58,16 @@ def _order(words: list[str]) -> Order:
         budget_s=seconds_of(arguments.budget), architecture=arguments.architecture, size=arguments.size,
         weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
         labels=arguments.labels, flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
-        report=arguments.report,
+        report=arguments.report, erase=arguments.erase, start=arguments.start,
     )
 
 
 def _check_network(arguments: argparse.Namespace) -> None:
     """Raise `ModelError` for a network there is none of, and for weights without the network they belong to."""
+    if arguments.start is not None:
+        if arguments.architecture != "auto" or arguments.weights is not None:
+            raise ModelError("--from: the version says which network it is; leave out --architecture and --weights.")
+        version_of(arguments.start, arguments.store)
     if arguments.architecture != "auto":
         row = table.find(arguments.architecture)
         if arguments.weights is not None and not row.takes_weights:
@@ -86,12 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, metavar="N", help="side of the pictures in pixels (default: by the data)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of a network of keras.applications to"
                         " start from")
+    parser.add_argument("--from", dest="start", metavar="VERSION", help="go on from a version: NAME, NAME@VERSION, or"
+                        " its folder; the pictures that judge must be others than it was trained on (--test)")
     parser.add_argument("--test", metavar="SOURCE", help="pictures of their own that judge (default: a tenth of"
                         " SOURCE)")
     parser.add_argument("--labels", metavar="FILE|A,B,C", help="what the classes are called, in the source's order")
     parser.add_argument("--resume", action="store_true", help="go on from the last epoch of a stopped training")
     parser.add_argument("--flip", choices=("auto", "yes", "no"), default="auto", help="whether a mirrored picture is"
                         " of the same class (default: auto)")
+    parser.add_argument("--erase", type=_share, default=0.0, metavar="SHARE", help="blank out a square of this share of"
+                        " the side, 0 to 0.5, somewhere in each picture (default: auto tries, else 0)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed is another split and start")
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
     parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
@@ -103,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, default=ROOT / "state" / "training", metavar="DIR",
                         help="the folder of unfinished trainings (default: state/training)")
     return parser
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 0.5:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 0.5")
+    return share
 
 
 def _report(text: str) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.balance import class_weights
 from models.training.augmentation import augment, smaller
 from models.training.checkpoint import Checkpoint
 from models.training.pace import Pace
@@ -79,6 +80,7 @@ class Training:
     say: Callable[[Epoch, float], None] = lambda _epoch, _left: None
     start: list[NDArray[np.float32]] | None = None
     history: list[Epoch] = field(default_factory=list)
+    _weights: NDArray[np.float32] | None = None
     _model: Any = None
     _side: int = 0
     _pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
@@ -88,6 +90,7 @@ class Training:
         size = self.data.pixels.shape[1]
         if not _takes(self.build, size, self.recipe.side(size, 0.0)):
             self.recipe = replace(self.recipe, small=0.0)
+        self._weights = _class_weights(self.data.classes, self.recipe.balance)
         pace = Pace(self.recipe, size, self.within_s)
         self._resume(pace)
         while not pace.is_done:
@@ -139,9 +142,9 @@ class Training:
     def _compile(self) -> None:
         """Do now what Keras does at the first step, which moves nothing at a learning rate of 0: an epoch that takes
         long only because it is the first would be taken for what all of them cost."""
-        inputs, truth = self._prepare(np.arange(self._batch), np.random.default_rng(0))
+        rows = np.arange(self._batch)
         self._model.optimizer.learning_rate = 0.0
-        self._model.fit(inputs, truth, batch_size=self._batch, epochs=1, verbose=0)
+        self._fit(rows, *self._prepare(rows, np.random.default_rng(0)))
 
     @property
     def _batch(self) -> int:
@@ -160,10 +163,18 @@ class Training:
                     upcoming = ahead.submit(self._prepare, pieces[position + 1], random)
                 rate = self.recipe.learning_rate(place + step * (position + 0.5) / len(pieces))
                 self._model.optimizer.learning_rate = rate
-                seen = self._model.fit(inputs, truth, batch_size=self._batch, shuffle=False, verbose=0).history
+                seen = self._fit(pieces[position], inputs, truth)
                 losses.append(seen["loss"][0])
                 accuracies.append(seen["accuracy"][0])
         return float(np.mean(losses)), float(np.mean(accuracies)), rate
+
+    def _fit(self, rows: NDArray[np.int64], inputs: NDArray[np.float32], truth: NDArray[np.float32]
+             ) -> dict[str, list[float]]:
+        """Some steps; Keras's history of them."""
+        weights = None if self._weights is None else self._weights[self.data.classes[rows]]
+        seen: dict[str, list[float]] = self._model.fit(inputs, truth, sample_weight=weights, shuffle=False, verbose=0,
+                                                       batch_size=self._batch).history
+        return seen
 
     def _prepare(self, rows: NDArray[np.int64], random: np.random.Generator
                  ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -180,6 +191,15 @@ class Training:
         model = with_precision(self.build, size, "float32")
         model.set_weights(self._model.get_weights())
         return model
+
+
+def _class_weights(classes: NDArray[np.int64], balance: float) -> NDArray[np.float32] | None:
+    """What a picture of each class counts, 1 on average; None where all count the same."""
+    if not balance:
+        return None
+    weights = class_weights(classes, int(classes.max()) + 1) ** balance
+    weights /= weights[classes].mean()
+    return weights.astype(np.float32)
 
 
 def _takes(build: Build, size: int, side: int) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from models.adding import read_labels
 from models.data.balance import imbalance
 from models.data.entries import Problem
 from models.data.labelled import Labelled
+from models.data.likeness import likeness_keys
 from models.data.loading import load
 from models.data.splitting import Split, split
 from models.errors import DataError
@@ -27,7 +29,10 @@ Rows = NDArray[np.int64]
 KEPT = "a part of the source"
 """What a card says of the test where no other source judged."""
 
-_SHOWN = 10  # problems said in the terminal; the card has them all
+TOGETHER = "in one part"
+"""What a card says of near-duplicates where the parts were dealt with regard to them."""
+
+_SHOWN = 5  # problems of a kind that are said in the terminal
 
 _SHARE = 0.1  # of the pictures for validation, and for the test where there is no part or source for it
 _ENOUGH = 5000  # pictures tell a temperature and an accuracy to half a per cent; more would be lost for training
@@ -76,10 +81,12 @@ def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     data = named(load(order.source, size=order.size, wishes=order.wishes), order.labels)
     say(data.summary())
     say(imbalance(data.counts()))
-    for problem in data.problems[:_SHOWN]:
-        say(f"  {problem.kind}: {problem}")
+    tell(data.problems, say)
     if order.test is None:
-        dealt = deal(data, seed=order.seed)
+        alike, problems = likeness_keys(data)
+        tell(problems, say)
+        data = replace(data, problems=(*data.problems, *problems))
+        dealt = deal(data, seed=order.seed, alike=alike)
         material = Material(data, dealt.train, dealt.validation, data, dealt.test, dealt.notes)
     else:
         material = _with_judge(order, data)
@@ -91,10 +98,21 @@ def gather(order: Order, *, say: Callable[[str], None]) -> Material:
     return material
 
 
-def deal(data: Labelled, *, seed: int, test: float = _SHARE) -> Split:
-    """The parts of a source; the same for the same source and seed, so that a version can be judged again."""
+def tell(problems: Sequence[Problem], say: Callable[[str], None]) -> None:
+    """Say the first problems of each kind, and how many more there are."""
+    for kind, count in Counter(problem.kind for problem in problems).items():
+        for problem in [problem for problem in problems if problem.kind == kind][:_SHOWN]:
+            say(f"  {kind}: {problem}")
+        if count > _SHOWN:
+            say(f"  {kind}: {count - _SHOWN:,} more")
+
+
+def deal(data: Labelled, *, seed: int, alike: Sequence[str | None] | None, test: float = _SHARE) -> Split:
+    """The parts of a source; the same for the same source, seed and keys of `models.data.likeness`, so that a version
+    can be judged again. Official parts stay as they are, near-duplicates or not: published figures are made so."""
     count = len(data) if data.parts is None else int((data.parts == 0).sum())
-    return split(data, seed=seed, validation=min(_SHARE, _ENOUGH / max(count, 1)), test=test)
+    return split(data, seed=seed, validation=min(_SHARE, _ENOUGH / max(count, 1)), test=test,
+                 alike=alike if data.parts is None else None)
 
 
 def named(data: Labelled, labels: str | None) -> Labelled:
@@ -118,7 +136,7 @@ def _with_judge(order: Order, data: Labelled) -> Material:
                         " same classes.")
     places = np.array([data.labels.index(label) for label in judge.labels], np.int64)
     judge = replace(judge, labels=data.labels, classes=places[judge.classes])
-    dealt = deal(data, seed=order.seed, test=0.0)
+    dealt = deal(data, seed=order.seed, alike=None, test=0.0)
     known = set(judge.digests)
     kept = [np.array([row for row in rows if data.digests[row] not in known], np.int64)
             for rows in (dealt.train, dealt.validation)]

@@ -20,7 +20,8 @@ class Order:
     """One `run.py train`: where the pictures are, what the model is called, and what it may cost.
 
     `test` is a source of its own that judges in place of a part of `source`. `labels` are the classes' names in the
-    order that the source has them, as `a,b,c` or a file with one a line. `flip` is None where the data decides.
+    order that the source has them, as `a,b,c` or a file with one a line. `flip` is None where the data decides,
+    `erase` the share of the side of a square that is blanked out. `start` is a version to go on from.
     `work` is the folder of checkpoints. `report` is where the evaluation's page goes, else into the version.
     """
 
@@ -35,6 +36,8 @@ class Order:
     test: str | None = None
     labels: str | None = None
     flip: bool | None = None
+    erase: float = 0.0
+    start: str | None = None
     seed: int = 1
     is_resumed: bool = False
     wishes: Wishes = field(default_factory=Wishes)

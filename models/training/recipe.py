@@ -22,8 +22,11 @@ class Recipe:
     of the side by which pictures are moved at most, `erase` the share of the side of a square that is blanked out
     (DeVries and Taylor 2017, "Cutout"), `flip` mirrors half of them left to right. `small` is the share of the cycle
     that runs on pictures of `small_side` of the side: a network that ends in an average takes any size, and half the
-    side is a quarter of the work. With the `schedule` "steps" the rate is the peak, from half of the way on a tenth and
-    from three quarters on a hundredth of it (He et al. 2015, section 4.2: 32k and 48k of 64k iterations).
+    side is a quarter of the work. With `balance` b a picture of a class
+    counts as the b-th power of what would make all classes count the same: 0 not at all, 1 wholly (Mahajan et al. 2018,
+    "Exploring the Limits of Weakly Supervised Pretraining", section 2.2, draw pictures by the square root). With the
+    `schedule` "steps" the rate is the peak, from half of the way on a tenth and from three quarters on a hundredth of
+    it (He et al. 2015, section 4.2: 32k and 48k of 64k iterations).
     """
 
     schedule: str = "cycle"
@@ -39,6 +42,7 @@ class Recipe:
     erase: float = 0.0
     small: float = 0.5
     small_side: float = 0.625
+    balance: float = 0.0
     seed: int = 1
 
     def suited(self, model: Any) -> Recipe:

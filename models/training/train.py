@@ -23,13 +23,14 @@ from models.export import export_version
 from models.interval import wilson
 from models.spec import ModelSpec
 from models.training.card import about
-from models.training.choice import Choice, builder, choose
+from models.training.choice import Choice, builder, choose, start_of
 from models.training.fine_tuning import FineTuning
 from models.training.loop import DivergedError, Epoch, Training, predict
-from models.training.material import Material, gather
+from models.training.material import Material, gather, tell
 from models.training.order import Order
 from models.training.referencing import Kept, reference_of
 from models.training.report import report
+from models.training.suspects import suspects
 from models.training.unfinished import Unfinished
 from models.version import ModelVersion
 
@@ -73,6 +74,7 @@ def train(order: Order, *, say: Say, started: float) -> ModelVersion:
     within_s = order.budget_s - reserve_s - spent_s
     model, choice, history = _train(choice, material, unfinished, within_s=within_s, spent_s=spent_s, say=say)
     trained = finish(model, choice, history, material, started=started, say=say)
+    tell(suspects(material, trained), say)
     version = write(order, material, trained, reference_of(order, material, model, within_s=reserve_s / 2, say=say))
     unfinished.remove()
     return version
@@ -86,7 +88,8 @@ def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at
         fields, spent_s = kept
         say(f"going on with {fields['architecture']}")
         build = builder(fields["architecture"], material, order.weights)
-        return Choice(build=build, is_fine_tuned=order.weights is not None, **fields), spent_s
+        return Choice(build=build, is_fine_tuned=order.weights is not None, start=start_of(order, material),
+                      **fields), spent_s
     if order.is_resumed:
         say("there is nothing to go on from: beginning anew")
     unfinished.remove()
@@ -127,7 +130,8 @@ def _attempt(choice: Choice, material: Material, unfinished: Unfinished, *, with
     if choice.is_fine_tuned:
         return FineTuning(choice, material, unfinished, within_s, told).run()
     training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
-                        within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision, say=told)
+                        within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision, say=told,
+                        start=None if choice.start is None else choice.start.weights(choice.build))
     return training.run(), training.history
 
 
@@ -198,6 +202,8 @@ def _key(order: Order, material: Material) -> str:
     """What an unfinished training must agree with to be gone on with."""
     content = {"data": material.data.digest, "judge": material.judge.digest, "seed": order.seed, "flip": order.flip,
                "architecture": order.architecture, "size": material.data.size, "weights": str(order.weights or "")}
+    if order.start is not None:
+        content["from"] = order.start
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

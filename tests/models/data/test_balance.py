@@ -1,13 +1,11 @@
-"""Unequal classes: weights, balanced rows, and the sentence."""
+"""Unequal classes: weights, and the sentence."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from models.data.balance import balanced_rows, class_weights, imbalance
+from models.data.balance import class_weights, imbalance
 
 
 def test_weights_are_scikit_learns() -> None:
@@ -31,21 +29,6 @@ def test_a_class_without_pictures_has_no_weight() -> None:
     """It would be infinite."""
     with pytest.raises(ValueError, match=r"classes \[1\] have no pictures"):
         class_weights(np.array([0, 2]), 3)
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 100), st.integers(0, 3))
-@settings(deadline=None, max_examples=60)
-def test_balanced_rows_have_every_class_equally(labels: list[int], count: int, seed: int) -> None:
-    """Off by one at most, every picture of a class in turn, the same for the same seed."""
-    classes = np.array(labels, np.int64)
-    rows = balanced_rows(classes, count=count, seed=seed)
-    assert len(rows) == count
-    times = [int((classes[rows] == label).sum()) for label in np.unique(classes)]
-    assert max(times) - min(times) <= 1
-    for label in np.unique(classes):
-        uses = np.bincount(rows, minlength=len(classes))[classes == label]
-        assert uses.max() - uses.min() <= 1
-    np.testing.assert_array_equal(rows, balanced_rows(classes, count=count, seed=seed))
 
 
 @pytest.mark.parametrize(("counts", "expected"), [

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from toy import make_spec
 
+from models.data.likeness import likeness_keys
 from models.data.loading import load
 from models.errors import DataError
 from models.evaluation.judging import judges
-from models.training.material import KEPT, deal
+from models.training.material import KEPT, TOGETHER, deal
 from models.version import ModelVersion
 
 
@@ -64,10 +65,13 @@ def test_the_source_of_the_training_is_judged_by_what_was_kept(tmp_path: Path) -
     """The very test part that was dealt then; not with another split, source, or a judge of its own."""
     folder = str(_folder(tmp_path, "chat", "いぬ"))
     data = load(folder, size=16, channels=1)
-    about = {"data": {"sha256": data.digest, "test": KEPT}, "recipe": {"seed": 4}}
+    card = {"sha256": data.digest, "test": KEPT}
+    about: dict[str, Any] = {"data": card, "recipe": {"seed": 4}}
     asked = judges(_version(**about), folder)
-    assert asked.names == tuple(data.names[row] for row in deal(data, seed=4).test)
+    assert asked.names == tuple(data.names[row] for row in deal(data, seed=4, alike=None).test)
     assert 0 < len(asked.names) < 24
+    newer = judges(_version(**{**about, "data": {**card, "near_duplicates": TOGETHER}}), folder)
+    assert newer.names == tuple(data.names[row] for row in deal(data, seed=4, alike=likeness_keys(data)[0]).test)
     others: list[dict[str, Any]] = [{"data": {"sha256": "0", "test": KEPT}}, {"recipe": {}}, {"data": "digits"},
                                     {"data": {"sha256": data.digest, "test": "another"}}]
     for other in others:

@@ -45,6 +45,26 @@ def test_it_learns(part: Part) -> None:
     assert answers.sum(axis=1) == pytest.approx(np.ones(600), abs=1e-5)
 
 
+def test_a_small_class_counts_more_where_the_recipe_says_so() -> None:
+    """Two classes that overlap, one of them twenty times as large: with balance the small one is found more often."""
+    random = np.random.default_rng(3)
+    classes = (np.arange(630) % 21 == 0).astype(np.int64)
+    levels = random.normal(np.where(classes, 150, 110), 25)[:, None, None, None]
+    part = Part(np.clip(levels + random.normal(0, 5, (630, 8, 8, 1)), 0, 255).astype(np.uint8), classes)
+
+    def dense(size: int) -> Any:
+        from models.architectures import dense
+
+        return dense.build(size=size, channels=1, classes=2)
+
+    found = []
+    for balance in (0.0, 0.5, 1.0):
+        recipe = replace(RECIPE, epochs=8, optimizer="adamw", peak=3e-3, shift=0.0, balance=balance)
+        answers = predict(Training(dense, part, recipe).run(), part.pixels).argmax(axis=1)
+        found.append(int(answers[classes == 1].sum()))
+    assert found[0] < found[1] < found[2]
+
+
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(part: Part, tmp_path: Path) -> None:
     """Stopped after the second epoch and gone on with, the weights are those of an uninterrupted one."""
     whole = Training(build, part, RECIPE).run().get_weights()
