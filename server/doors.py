@@ -7,6 +7,8 @@ check the second.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import ipaddress
 import logging
@@ -34,6 +36,9 @@ log = logging.getLogger(__name__)
 
 OPEN = frozenset({"/healthz"})
 """Pages without a token; signed addresses of pictures are the others."""
+
+_PASSWORD = re.compile(r"/(?:info|evaluate|endpoints(?:/[^/]*)?|query/[^/]*|fields)")
+_SEND_PASSWORD = "send Authorization: Bearer <token>; in Tableau enter any user name, and the token as the password"
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
@@ -137,9 +142,10 @@ class Doors:
     def _check_token(self, path: str, headers: Mapping[str, str]) -> None:
         if not self._tokens or path in OPEN:
             return
-        scheme, _, given = headers.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._tokens.has(given.strip().encode()):
-            raise UnauthorisedError("no_token", "this server needs a token", "send Authorization: Bearer <token>")
+        given = _token_in(headers.get("HTTP_AUTHORIZATION", ""), takes_password=takes_password(path))
+        if not self._tokens.has(given):
+            raise UnauthorisedError("no_token", "this server needs a token", _SEND_PASSWORD if takes_password(path)
+                                    else "send Authorization: Bearer <token>")
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> RequestError | None:
         """What `check` raises, or nothing."""
@@ -176,6 +182,27 @@ class Doors:
     def _has(self, name: str) -> bool:
         is_machine = self._machine and (name == self._machine or name.startswith(f"{self._machine}."))
         return name in self._hosts or bool(is_machine) or (self._takes_any_address and _is_address(name))
+
+
+def takes_password(path: str) -> bool:
+    """Whether the token may come as the password of Basic authentication: on the pages that Tableau asks for.
+
+    On no other: a browser that knows a password sends it unasked, with whatever another site's page shows of ours.
+    """
+    return bool(_PASSWORD.fullmatch(path))
+
+
+def _token_in(authorization: str, *, takes_password: bool) -> bytes:
+    """The token in the header, or nothing; the user name of Basic authentication is not looked at."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip().encode()
+    if scheme.lower() != "basic" or not takes_password:
+        return b""
+    try:
+        return base64.b64decode(given.strip().encode(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
 
 
 def name_of(host: str) -> str | None:

@@ -16,7 +16,12 @@ Row errors are not here: a picture that cannot be read is data (a null and a rea
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+
+def error_body(code: str, message: str, hint: str) -> dict[str, Any]:
+    """The form of every error; `message` and `info` once more on top, where Tableau looks, as TabPy's errors have them."""
+    return {"error": {"code": code, "message": message, "hint": hint}, "message": message, "info": hint}
 
 
 class RequestError(Exception):
@@ -30,9 +35,9 @@ class RequestError(Exception):
         self.message = message
         self.hint = hint
 
-    def body(self) -> dict[str, dict[str, str]]:
+    def body(self) -> dict[str, Any]:
         """The JSON body of the answer."""
-        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+        return error_body(self.code, self.message, self.hint)
 
 
 class BadRequestError(RequestError):

@@ -1,0 +1,3 @@
+STYLE_SOURCE = "'none'"
+def fields_page() -> str:
+    return ""
