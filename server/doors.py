@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 OPEN = frozenset({"/healthz"})
 """Pages without a token; signed addresses of pictures are the others."""
 
-_PASSWORD = re.compile(r"/(?:info|evaluate|endpoints(?:/[^/]*)?|query/[^/]*|fields)")
+_TABLEAUS = re.compile(r"/(?:info|evaluate|endpoints(?:/[^/]*)?|query/[^/]*|fields)")
 _SEND_PASSWORD = "send Authorization: Bearer <token>; in Tableau enter any user name, and the token as the password"
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -142,9 +142,9 @@ class Doors:
     def _check_token(self, path: str, headers: Mapping[str, str]) -> None:
         if not self._tokens or path in OPEN:
             return
-        given = _token_in(headers.get("HTTP_AUTHORIZATION", ""), takes_password=takes_password(path))
+        given = _token_in(headers.get("HTTP_AUTHORIZATION", ""), is_basic_taken=is_tableaus(path))
         if not self._tokens.has(given):
-            raise UnauthorisedError("no_token", "this server needs a token", _SEND_PASSWORD if takes_password(path)
+            raise UnauthorisedError("no_token", "this server needs a token", _SEND_PASSWORD if is_tableaus(path)
                                     else "send Authorization: Bearer <token>")
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> RequestError | None:
@@ -184,20 +184,20 @@ class Doors:
         return name in self._hosts or bool(is_machine) or (self._takes_any_address and _is_address(name))
 
 
-def takes_password(path: str) -> bool:
-    """Whether the token may come as the password of Basic authentication: on the pages that Tableau asks for.
+def is_tableaus(path: str) -> bool:
+    """Whether Tableau itself asks for this page: there the token may come as the password of Basic authentication.
 
-    On no other: a browser that knows a password sends it unasked, with whatever another site's page shows of ours.
+    On no other page: a browser that knows a password sends it unasked, with whatever another site's page shows of ours.
     """
-    return bool(_PASSWORD.fullmatch(path))
+    return bool(_TABLEAUS.fullmatch(path))
 
 
-def _token_in(authorization: str, *, takes_password: bool) -> bytes:
+def _token_in(authorization: str, *, is_basic_taken: bool) -> bytes:
     """The token in the header, or nothing; the user name of Basic authentication is not looked at."""
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return given.strip().encode()
-    if scheme.lower() != "basic" or not takes_password:
+    if scheme.lower() != "basic" or not is_basic_taken:
         return b""
     try:
         return base64.b64decode(given.strip().encode(), validate=True).partition(b":")[2]

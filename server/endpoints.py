@@ -19,7 +19,7 @@ def _endpoint(function: Function) -> dict[str, Any]:
 
 def docstring(function: Function) -> str:
     """The description and an example in one line."""
-    if not function.example:
+    if function.example is None:
         return function.description
     example = function.example if isinstance(function.example, str) else json.dumps(function.example)
     return f"{function.description} Example: {example}"

@@ -19,9 +19,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
-def error_body(code: str, message: str, hint: str) -> dict[str, Any]:
-    """The form of every error; `message` and `info` once more on top, where Tableau looks, as TabPy's errors have them."""
-    return {"error": {"code": code, "message": message, "hint": hint}, "message": message, "info": hint}
+def error_body(code: str, message: str, hint: str, *, for_tableau: bool = False) -> dict[str, Any]:
+    """The form of every error; for Tableau `message` and `info` stand on top as well, where TabPy's errors have them."""
+    error = {"error": {"code": code, "message": message, "hint": hint}}
+    return {**error, "message": message, "info": hint} if for_tableau else error
 
 
 class RequestError(Exception):
@@ -34,10 +35,6 @@ class RequestError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
-
-    def body(self) -> dict[str, Any]:
-        """The JSON body of the answer."""
-        return error_body(self.code, self.message, self.hint)
 
 
 class BadRequestError(RequestError):

@@ -23,7 +23,7 @@ from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
-from server.doors import Doors
+from server.doors import Doors, is_tableaus
 from server.errors import error_body
 from server.kept_poll import AskingPoll, KeptPoll, poll_of
 
@@ -140,7 +140,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no t
         error, request_id = self.request.error, secrets.token_hex(4)
         self.count(error.code)
         code = error.reason.lower().replace(" ", "_")
-        body = orjson.dumps(error_body(code, error.reason, _HINTS.get(error.code, "")))
+        path = getattr(self.request, "path", "")  # none where the request line could not be read
+        body = orjson.dumps(error_body(code, error.reason, _HINTS.get(error.code, ""), for_tableau=is_tableaus(path)))
         log.info("%s %s before its body was read", request_id, error.code)
         self.status = f"{error.code} {error.reason}"
         self.response_headers += [("Content-Type", "application/json"), ("X-Request-Id", request_id),

@@ -86,12 +86,12 @@ def unpack(data: bytes, limits: Unpacked) -> bytes:
                 data = inflating.unconsumed_tail
                 if not piece and not inflating.eof:
                     raise BadRequestError("not_gzip", "the body is cut off: its gzip does not end")
+                if count + len(piece) > limits.body_bytes:
+                    raise TooLargeError("too_many_bytes", f"the body unpacks to more than {limits.body_bytes:,} bytes",
+                                        "send less at once, or raise --max-body-mb")
                 limits.take(len(piece))
                 count += len(piece)
                 pieces.append(piece)
-                if count > limits.body_bytes:
-                    raise TooLargeError("too_many_bytes", f"the body unpacks to more than {limits.body_bytes:,} bytes",
-                                        "send less at once, or raise --max-body-mb")
             data = inflating.unused_data  # another member follows
     except zlib.error as exc:
         limits.give_back(count)

@@ -124,6 +124,8 @@ def _query(call: ast.Call) -> Script:
         if keyword.arg not in function.parameters:
             raise UnprocessableError("unknown_argument", f"{function.name} has no argument {keyword.arg or '**'}",
                                      _parameters(function))
+        if keyword.arg in names:
+            raise _refused(f"the argument {keyword.arg} is given twice")
         names.append(keyword.arg)
     if "paths" not in names:
         raise UnprocessableError("missing_argument", f"{function.name} is asked without paths", _parameters(function))
@@ -147,14 +149,21 @@ def _argument(node: ast.expr) -> Sent | Constant:
     match node:
         case ast.Name(id=name) if name.startswith("_arg"):
             return Sent(name)
-        case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str() | int() as part)) \
-                if name.startswith("_arg") and not isinstance(part, bool):
-            return Sent(name, part)
+        case ast.Subscript(value=ast.Name(id=name), slice=part) if name.startswith("_arg"):
+            constant = _constant(part)
+            if isinstance(constant, str | int) and not isinstance(constant, bool):
+                return Sent(name, constant)
+        case _:
+            return Constant(_constant(node))
+    raise _refused(f"a part of {name} is neither a column's name nor a row's number")
+
+
+def _constant(node: ast.expr) -> str | int | float | bool | None:
+    match node:
         case ast.Constant(value=str() | int() | float() | None as constant):
-            return Constant(constant)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) \
-                if not isinstance(number, bool):
-            return Constant(-number)
+            return constant
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+            return -number
     raise _refused("an argument is neither _arg1, _arg2, ... nor a text or number")
 
 
@@ -190,11 +199,14 @@ def _refused(problem: str) -> RequestError:
 
 
 def arguments_sent(body: object) -> tuple[str, dict[str, Any]]:
-    """The script and the columns of a body; raises BadRequestError with what is missing, as TabPy does."""
+    """The script and the columns of a body; raises BadRequestError or UnprocessableError where TabPy refuses, too."""
     if not isinstance(body, dict) or not isinstance(body.get("script"), str):
         raise BadRequestError("no_script", 'expected {"script": "...", "data": {"_arg1": [...]}}',
                               "send the script as a text")
     data = body.get("data", {})
-    if not isinstance(data, dict) or data.keys() != {f"_arg{number + 1}" for number in range(len(data))}:
+    if not isinstance(data, dict):
         raise BadRequestError("no_data", "data is no object with the columns _arg1, _arg2, ...", "number them from 1")
+    if data.keys() != {f"_arg{number + 1}" for number in range(len(data))}:
+        raise UnprocessableError("odd_names", f"the columns in data are {', '.join(map(repr, data))[:200]}",
+                                 "name them _arg1, _arg2, ..., from 1 without a gap")
     return body["script"], data
