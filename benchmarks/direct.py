@@ -1,4 +1,4 @@
-"""`bench direct`: a known column by the server's own `/evaluate`, without TabPy, against stock TabPy's identity function."""
+"""`bench direct`: a known column by the server's own `/evaluate`, against stock TabPy's identity function."""
 
 from __future__ import annotations
 

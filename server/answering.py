@@ -1,7 +1,7 @@
 """A call of a function -> its answer: what `/query` and `/evaluate` have in common, and `/v1/classify` a part of.
 
-A request error leaves as one; `or_nulls` makes of it what TabPy's functions make of it, because Tableau shows a view with
-nulls and a reason, and of an error only that there was one.
+A request error leaves as one; `or_nulls` makes of it what TabPy's functions make of it, so that a view shows nulls and
+a reason, not an error in place of everything.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def check_columns(arguments: Mapping[str, Any]) -> None:
     rows = len(paths) if isinstance(paths, list) else 1
     for name, value in arguments.items():
         if name not in ("paths", _IGNORED) and isinstance(value, list) and len(value) not in (1, rows):
-            raise UnprocessableError("lengths_differ", f"{name} has {len(value)} values for {rows} rows: give one value,"
-                                     " or one a row")
+            raise UnprocessableError("lengths_differ", f"{name} has {len(value)} values for {rows} rows: give one"
+                                     " value, or one a row")
 
 
 def _model_of(call: Call, until: float) -> contextlib.AbstractContextManager[ServedModel]:

@@ -38,7 +38,7 @@ OPEN = frozenset({"/healthz"})
 """Pages without a token; signed addresses of pictures are the others."""
 
 _TABLEAUS = re.compile(r"/(?:info|evaluate|endpoints(?:/[^/]*)?|query/[^/]*|fields)")
-_SEND_PASSWORD = "send Authorization: Bearer <token>; in Tableau enter any user name, and the token as the password"
+_FOR_TABLEAU = "send Authorization: Bearer <token>; in Tableau enter any user name, and the token as the password"
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
@@ -144,7 +144,7 @@ class Doors:
             return
         given = _token_in(headers.get("HTTP_AUTHORIZATION", ""), is_basic_taken=is_tableaus(path))
         if not self._tokens.has(given):
-            raise UnauthorisedError("no_token", "this server needs a token", _SEND_PASSWORD if is_tableaus(path)
+            raise UnauthorisedError("no_token", "this server needs a token", _FOR_TABLEAU if is_tableaus(path)
                                     else "send Authorization: Bearer <token>")
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> RequestError | None:

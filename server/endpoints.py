@@ -1,4 +1,4 @@
-"""The functions as TabPy's `/endpoints` says them: Tableau's list of functions shows description, docstring and schema."""
+"""The functions as TabPy's `/endpoints` says them: Tableau's list shows description, docstring and schema."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 
 def error_body(code: str, message: str, hint: str, *, for_tableau: bool = False) -> dict[str, Any]:
-    """The form of every error; for Tableau `message` and `info` stand on top as well, where TabPy's errors have them."""
+    """The form of every error; for Tableau `message` and `info` stand on top as well, where TabPy has them."""
     error = {"error": {"code": code, "message": message, "hint": hint}}
     return {**error, "message": message, "info": hint} if for_tableau else error
 

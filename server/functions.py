@@ -22,8 +22,8 @@ one, a calculated field is none."""
 class Function:
     """One row of the table. `required` parameters come first; `returns` is a JSON type.
 
-    `example` is one row's answer, of the shipped digits model for a golden picture of its own; `function_fields` says for
-    which, and with what arguments. Addresses are shortened.
+    `example` is one row's answer, of the shipped digits model for a golden picture of its own; `function_fields` says
+    for which, and with what arguments. Addresses are shortened.
     """
 
     name: str
@@ -69,12 +69,14 @@ FUNCTIONS = _table(
     Function("image_label_at", ("paths", "rank"), "string", "The class at a rank: 1 is the most probable.", "3"),
     Function("image_confidence_at", ("paths", "rank"), "number", "The probability of the class at a rank.", 0.000469),
     Function("image_probability", ("paths", "label"), "number", "The probability of the class named.", 0.000469),
-    Function("image_margin", ("paths",), "number", "First minus second probability, 0 to 1: low is undecided.", 0.998555),
+    Function("image_margin", ("paths",), "number", "First minus second probability, 0 to 1: low is undecided.",
+             0.998555),
     Function("image_entropy", ("paths",), "number", "Entropy over log C, 0 to 1: high is undecided.", 0.003958),
     Function("image_needs_review", ("paths", "threshold"), "boolean",
              "True where the confidence is below the threshold or there is no answer.", False),
     Function("image_embedding", ("paths",), "string",
-             "The picture as a JSON array of numbers; at most 1000 rows a request.", "[1.046875,0.7104492,0.64453125, ...]"),
+             "The picture as a JSON array of numbers; at most 1000 rows a request.",
+             "[1.046875,0.7104492,0.64453125, ...]"),
     Function("image_focus_x", ("paths",), "number",
              "Where the model looked for the label, from the left: 0 to 1, the centre of the activation.", 0.5181),
     Function("image_focus_y", ("paths",), "number", "The same from the top.", 0.4935),

@@ -28,13 +28,13 @@ _ENDPOINT = record(description=TEXT, docstring=TEXT, creation_time=WHOLE, versio
 _INFO = record(description=TEXT, creation_time=TEXT, state_path=TEXT, server_version=TEXT, name=TEXT,
                versions=record(v1=record(features={"type": "object"})))
 _ARGUMENT = r"(_arg[1-9]|'[a-z]{0,9}'|[0-9]{1,9})"
+_NAMES = "|".join(map(re.escape, FUNCTIONS))
 _SCRIPT = TEXT | {
     "description": f"{FORM} or return int(1). Also with other blanks, quotes and line ends, names before arguments"
                    " (paths=_arg1), a column of a table (_arg1['Image Path']), a row (_arg2[0]) and any text or number"
                    " as an argument; nothing else, and nothing is run",
     "maxLength": MAX_CHARACTERS,
-    "pattern": rf"^return (int\(1\)|tabpy\.query\('({'|'.join(map(re.escape, FUNCTIONS))})', _arg1(, {_ARGUMENT}){{0,2}}\)"
-               r"\['response'\])$",
+    "pattern": rf"^return (int\(1\)|tabpy\.query\('({_NAMES})', _arg1(, {_ARGUMENT}){{0,2}}\)\['response'\])$",
     "example": FORM,
 }
 _SENT: Schema = {"type": "object", "patternProperties": {"^_arg[1-9]$": ARGUMENT}, "additionalProperties": False,

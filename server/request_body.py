@@ -37,7 +37,8 @@ class Unpacked:
         """Count them; raises BusyError and counts nothing where they are too many now."""
         with self._lock:
             if self._held + count > self._limit:
-                raise BusyError("too_many_bytes", "too much compressed data is being worked on", "ask again in a moment")
+                raise BusyError("too_many_bytes", "too much compressed data is being worked on",
+                                "ask again in a moment")
             self._held += count
 
     def give_back(self, count: int) -> None:

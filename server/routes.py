@@ -1,7 +1,7 @@
 """The pages of the server: parse, call, serialise. No logic of its own; `envelope` is around every one.
 
-What Tableau asks for by itself (`/query/<function>`, `/evaluate`, ...) stands in `tableau`; both mean what `functions` and
-`fields` say.
+What Tableau asks for by itself (`/query/<function>`, `/evaluate`, ...) stands in `tableau`; both mean what `functions`
+and `fields` say.
 """
 
 from __future__ import annotations

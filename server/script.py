@@ -1,8 +1,8 @@
 """The script of a calculated field, read and never run: which function it asks, and with which arguments.
 
-Tableau sends Python text, `return tabpy.query('image_label', _arg1)['response']`, and the columns under `_arg1`, `_arg2`.
-The text enters, a `Script` leaves; what is no such sentence is refused with what is wrong about it. Python's own parser
-reads it, after its length, its number of words and the depth of its brackets were bounded: it recurses.
+Tableau sends Python text, `return tabpy.query('image_label', _arg1)['response']`, and the columns under `_arg1`,
+`_arg2`. The text enters, a `Script` leaves; what is no such sentence is refused with what is wrong about it. Python's
+own parser reads it, after its length, its number of words and the depth of its brackets were bounded: it recurses.
 """
 
 from __future__ import annotations

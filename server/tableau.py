@@ -1,8 +1,8 @@
 """The pages that Tableau asks for by itself, so that it connects to the server as it would to a TabPy.
 
-Tableau's Analytics Extensions API: `/info`, `/evaluate` for `SCRIPT_` fields and Table Extensions, `/query/<function>` for
-`MODEL_EXTENSION_` fields, `/endpoints` for its list of functions; and `/fields`, what to paste. Nothing that comes in is
-run: `script` reads a script and `answering` answers the one question that it may be.
+Tableau's Analytics Extensions API: `/info`, `/evaluate` for `SCRIPT_` fields and Table Extensions, `/query/<function>`
+for `MODEL_EXTENSION_` fields, `/endpoints` for its list of functions; and `/fields`, what to paste. Nothing that comes
+in is run: `script` reads a script and `answering` answers the one question that it may be.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def endpoints() -> Response:
 def endpoint(name: str) -> Response:
     """One of them."""
     if name not in ENDPOINTS:
-        raise UnknownError("unknown_function", f"there is no function {name!r}", f"functions are {', '.join(ENDPOINTS)}")
+        raise UnknownError("unknown_function", f"there is no function {name!r}",
+                           f"functions are {', '.join(ENDPOINTS)}")
     return json_response(ENDPOINTS[name])
 
 

@@ -1,4 +1,4 @@
-"""The same requests to the real TabPy and to the server itself: Tableau cannot tell them apart, but that one runs code."""
+"""The same requests to the real TabPy and to the server itself: the answers are the same."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_every_function_answers_the_same_column(running: Running, column: list[s
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("paths", ["é 1.png", "*", None, [], ["é 1.png"], [None], [1, 2.5, True, "a\ud800.png"], [["a"]],
-                                   {"a": ["b"]}])
+@pytest.mark.parametrize("paths", ["é 1.png", "*", None, [], ["é 1.png"], [None], [1, 2.5, True, "a\ud800.png"],
+                                   [["a"]], {"a": ["b"]}])
 def test_odd_columns(running: Running, name: str, paths: Any) -> None:
     """A scalar, no row, one row, what is no text, half of a surrogate pair, what is no column."""
     more = {f"_arg{number}": value for number, value in enumerate(ARGUMENTS.get(name, []), 2)}

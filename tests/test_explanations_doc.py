@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 from PIL import Image
 
-from server.functions import FUNCTIONS
 from server.app import BLUEPRINTS
+from server.functions import FUNCTIONS
 from server.seeing_pictures import FOLDER, drawn, main
 
 PAGE = FOLDER.parent / "explanations.md"

@@ -512,7 +512,8 @@ def guarded(open_site: Open, tmp_path: Path) -> Site:
 
 
 DOORS = [("POST", "/query/image_label"), ("POST", "/evaluate"), ("GET", "/info"), ("GET", "/endpoints"),
-         ("GET", "/endpoints/image_label"), ("GET", "/fields"), ("POST", CLASSIFY), ("GET", "/v1/functions"), ("GET", "/v1/models"),
+         ("GET", "/endpoints/image_label"), ("GET", "/fields"), ("POST", CLASSIFY), ("GET", "/v1/functions"),
+         ("GET", "/v1/models"),
          ("GET", "/v1/models/digits"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
          ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("GET", "/v1/models/digits/layers.json"),
          ("GET", f"/v1/images/{'0' * 32}/explanation.png"), ("GET", f"/v1/images/{'0' * 32}/explanation.json"),

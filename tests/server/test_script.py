@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import sys
 import threading
 import warnings
@@ -49,7 +49,8 @@ def test_every_function_of_the_table_can_be_asked(name: str) -> None:
     parameters = FUNCTIONS[name].parameters
     numbers = range(1, len(parameters) + 1)
     script = f"return tabpy.query(\"{name}\", {', '.join(f'_arg{number}' for number in numbers)})[\"response\"]"
-    assert bound(script, **{f"_arg{number}": number for number in numbers}) == dict(zip(parameters, numbers, strict=True))
+    arguments = bound(script, **{f"_arg{number}": number for number in numbers})
+    assert arguments == dict(zip(parameters, numbers, strict=True))
 
 
 @pytest.mark.parametrize(("script", "message"), [
@@ -94,8 +95,8 @@ def test_what_is_no_question_is_refused(script: str, message: str) -> None:
 
 @pytest.mark.parametrize("script", [
     "return " + "(" * 3_000, "return " + "[" * 199 + "]" * 199, "return " + "-" * 3_000 + "1", "return " + "not " * 900,
-    "return " + "a." * 1_500 + "b", "return " + "(a" * 40 + ")" * 40, "if 1:\n" * 90, "\n".join(" " * n + "if 1:" for n in
-                                                                                      range(60)),
+    "return " + "a." * 1_500 + "b", "return " + "(a" * 40 + ")" * 40, "if 1:\n" * 90,
+    "\n".join(" " * depth + "if 1:" for depth in range(60)),
     "return " + "lambda:" * 400 + "1", "return " + "1+" * 1_500 + "1", "x" * MAX_CHARACTERS, "return '\x00'",
     "return '''", "return \\", "\ufeffreturn 1", "return 0" + "0" * 3_900, "return " + "9" * 3_900, "return '\\N{",
     "return '\ud800'"])
@@ -118,26 +119,26 @@ def test_a_script_has_a_longest_length() -> None:
     assert refusal("x" * 4_001) == "the script has 4,001 characters, at most 4,000 are read"
 
 
-@given(st.text(max_size=80) | st.lists(st.sampled_from(
-    ["return", "tabpy", ".query", "(", ")", "[", "]", "'image_label'", "'response'", "_arg1", ",", " ", "\n", "=", "paths",
-     "int", "1", "lambda", ":", "*", "-", "#", "\"", "'", "f'", "{", "}", "\\", ";", "await"]), max_size=40).map("".join))
+WORDS = ["return", "tabpy", ".query", "(", ")", "[", "]", "'image_label'", "'response'", "_arg1", ",", " ", "\n", "=",
+         "paths", "int", "1", "lambda", ":", "*", "-", "#", '"', "'", "f'", "{", "}", "\\", ";", "await"]
+
+
+@given(st.text(max_size=80) | st.lists(st.sampled_from(WORDS), max_size=40).map("".join))
 def test_whatever_comes_is_read_or_refused(script: str) -> None:
     """Never another exception."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
+        with contextlib.suppress(RequestError):
             parse(script)
-        except RequestError as exc:
-            assert exc.message
 
 
-def test_nothing_is_compiled_or_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parser is asked for a tree alone: an audit hook sees every compilation to code and every execution."""
+def test_nothing_is_run() -> None:
+    """An audit hook sees every execution, import and file that is opened."""
     events: list[str] = []
     watched = threading.get_ident()
     is_on = [True]
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+    def hook(event: str, _: tuple[Any, ...]) -> None:
         if is_on[0] and threading.get_ident() == watched and event in ("exec", "import", "open", "os.system",
                                                                       "subprocess.Popen"):
             events.append(event)
@@ -151,11 +152,11 @@ def test_nothing_is_compiled_or_run(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         is_on[0] = False
     assert events == []
-    assert ast.parse  # what was watched is the parser itself
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ("_arg2", "the script uses _arg2, and Tableau sent _arg1"), ("_arg1['x']", "_arg1 is a column, not a table of columns"),
+    ("_arg2", "the script uses _arg2, and Tableau sent _arg1"),
+    ("_arg1['x']", "_arg1 is a column, not a table of columns"),
     ("_arg1[1]", "_arg1 has no row 1")])
 def test_what_tableau_did_not_send_is_said(arguments: str, message: str) -> None:
     """By name."""
