@@ -28,7 +28,7 @@ def small_png_of(pixels: NDArray[np.uint8], *, most_bytes: int) -> bytes:
         image.quantize(_COLOURS).save(file, "PNG", optimize=True)
         made = file.getvalue()
         if len(made) > most_bytes:
-            share = 0.95 * (most_bytes / len(made)) ** 0.5  # bytes go with the area; a little less, so that few rounds do
+            share = 0.95 * (most_bytes / len(made)) ** 0.5  # bytes go with the area; a little less for few rounds
             width, height = (max(1, int(side * share)) for side in image.size)
             image = image.resize((width, height), Image.Resampling.BOX)
     return made

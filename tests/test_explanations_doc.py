@@ -44,7 +44,7 @@ def test_its_functions_and_pages_are_there() -> None:
     named = set(re.findall(r"image_\w+", TEXT))
     assert (len(named), named - FUNCTIONS.keys()) == (6, set())
     app = Flask("page", static_folder=None)
-    for pages in BLUEPRINTS:
-        app.register_blueprint(pages)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     pages = set(re.findall(r"`GET ([^`]+)`", TEXT))
     assert (len(pages), pages - set(map(str, app.url_map.iter_rules()))) == (6, set())
