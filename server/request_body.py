@@ -19,7 +19,6 @@ from server.errors import BadRequestError, BusyError, TooLargeError
 UNPACKED = "pixfield_unpacked"
 """The application's `Unpacked`."""
 
-_HELD = "unpacked_bytes"
 _GZIP = 16 + zlib.MAX_WBITS
 _PIECE = 1_048_576
 _BODIES = 4  # of the largest size; smaller ones are many more
@@ -66,9 +65,7 @@ def json_body() -> Any:
 
 def give_back(_exc: BaseException | None = None) -> None:
     """At the end of a request: what it unpacked is not held any more."""
-    count = g.pop(_HELD, 0)
-    if count:
-        _limits().give_back(count)
+    _limits().give_back(g.pop("unpacked_bytes", 0))
 
 
 def unpack(data: bytes, limits: Unpacked) -> bytes:
@@ -110,8 +107,7 @@ def _unpacked(data: bytes) -> bytes:
     if encoding not in ("gzip", "x-gzip"):
         raise BadRequestError("unknown_encoding", "a body may be plain or gzip", "send it without Content-Encoding")
     unpacked = unpack(data, _limits())
-    g.setdefault(_HELD, 0)
-    g.unpacked_bytes += len(unpacked)
+    g.unpacked_bytes = len(unpacked)
     return unpacked
 
 

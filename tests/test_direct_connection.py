@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from stack import Running, started
 
 from models import digits
 from server.functions import FUNCTIONS
+from tabpy_functions.check import findings
 
 ROWS = 12
 ARGUMENTS: dict[str, list[Any]] = {"image_label_at": [2], "image_confidence_at": [2.0], "image_probability": ["3"],
@@ -35,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Server and TabPy on that folder."""
-    with started(tmp_path_factory.mktemp("state"), images=(folder,), max_rows=5_000, max_body_mb=3) as stack:
+    with started(tmp_path_factory.mktemp("state"), images=(folder,), max_rows=11_000) as stack:
         yield stack
 
 
@@ -101,6 +103,23 @@ def test_models_that_cannot_be(running: Running, name: str, model: Any) -> None:
 def test_odd_arguments(running: Running, name: str, value: Any) -> None:
     """By row, of a wrong type, of a wrong length."""
     both(running, script_of(name, 2), _arg1=["é 1.png", "é 4.png", "é 7.png"], _arg2=value)
+
+
+def test_a_column_of_several_pieces(running: Running) -> None:
+    """TabPy's functions cut it at 10,000 rows; a piece at the end of its own, and parameters with it."""
+    paths = ["é 1.png", None, "é 4.png", "missing.png"] * 2_600
+    ranks = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, None, "x"] * 800
+    assert len(paths) == len(ranks) == 10_400
+    both(running, script_of("image_label_at", 2), _arg1=paths, _arg2=ranks)
+    both(running, script_of("image_table", 2), _arg1=paths, _arg2=["digits"] * len(paths))
+
+
+def test_more_rows_than_one_request_may_have(running: Running) -> None:
+    """Here the server has the last word: nulls, and the reason in the status."""
+    paths = ["é 1.png"] * 11_001
+    assert sent(running.server, LABEL, _arg1=paths) == (200, [None] * 11_001)
+    (status,) = set(sent(running.server, STATUS, _arg1=paths)[1])
+    assert status.startswith("11,001 rows in one request; the limit is 11,000 (--max-rows)")
 
 
 def test_too_many_rows_of_embeddings(running: Running) -> None:
@@ -185,6 +204,14 @@ def test_the_list_of_functions_is_the_same(running: Running) -> None:
     assert {name: {key: endpoint[key] for key in shown} for name, endpoint in direct.items()} == {
         name: {key: endpoint[key] for key in shown} for name, endpoint in by_tabpy.items()}
     assert requests.get(f"{running.server}/endpoints/image_label", timeout=30).json() == direct["image_label"]
+
+
+def test_the_doctor_knows_it_from_a_tabpy(running: Running) -> None:
+    """Whoever gives the server's address as TabPy's is told so."""
+    options = argparse.Namespace(tabpy=running.server, server=running.server, token_file=None, tabpy_user=None,
+                                 tabpy_password_file=None)
+    (finding,) = findings(options, [])
+    assert (finding.ok, "the Pixfield server itself" in finding.text) == (False, True)
 
 
 # ---- errors ------------------------------------------------------------------------------------------------------

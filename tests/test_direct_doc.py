@@ -11,7 +11,6 @@ import pytest
 from server.app import BLUEPRINTS
 from server.doors import is_tableaus
 from server.errors import RequestError, error_body
-from server.fields_page import STYLE, STYLE_SOURCE
 from server.reference import FIELDS, with_tables
 from server.script import FORM, MAX_CHARACTERS, MAX_WORDS, parse
 
@@ -52,12 +51,3 @@ def test_docs_fields_is_generated() -> None:
     """`python -m server.reference` changes nothing."""
     text = FIELDS.read_text(encoding="utf-8")
     assert with_tables(text, FIELDS) == text
-
-
-def test_the_policy_names_the_style() -> None:
-    """A browser's own computation of it."""
-    import base64
-    import hashlib
-
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    assert f"'sha256-{digest}'" == STYLE_SOURCE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -128,6 +130,15 @@ def test_the_page_has_every_field(client: FlaskClient) -> None:
     wanted = [text for field in all_fields() for text in (field.script, field.model_extension) if text]
     assert set(wanted) <= set(texts.found)
     assert TABLE_SCRIPT in texts.found
+
+
+def test_the_page_has_the_style_that_its_policy_names(client: FlaskClient) -> None:
+    """The digest of the very letters between the tags, as a browser computes it."""
+    answer = client.get("/fields")
+    (style,) = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert answer.headers["Content-Security-Policy"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'")
 
 
 def test_texts_are_escaped(monkeypatch: pytest.MonkeyPatch, client: FlaskClient) -> None:
