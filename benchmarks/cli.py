@@ -9,6 +9,7 @@ from pathlib import Path
 
 NAMES = {
     "warm": "a column whose answers are known, against stock TabPy's identity",
+    "direct": "the same without TabPy: the server's own /evaluate",
     "cold": "photos nobody has asked for yet, against decoding and the model alone",
     "fields": "four fields on one cold column at once",
     "alive": "how TabPy answers others while cold columns wait",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from typing import Any
 
 from server import logs
@@ -46,6 +47,7 @@ def serve(settings: Settings, *, has_parent: bool) -> None:
     from server.draining import drain
     from server.service import Service, state_folder
 
+    warnings.filterwarnings("ignore", category=SyntaxWarning)  # of scripts that are read: it would show their text
     with state_folder(settings.state):
         service = Service(settings)
         sockets: dict[int, Any] = {}

@@ -9,8 +9,10 @@ from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.routing import MapAdapter
 
-from server import envelope, listening, picture_page, routes
+from server import answering, envelope, listening, picture_page, request_body
+from server.routes import routes
 from server.service import Service
+from server.tableau import tableau
 
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
@@ -23,6 +25,10 @@ PICTURE_PLACES = 128
 """Requests that may wait for a picture: a browser behind an HTTP/2 proxy asks for a hundred of a dashboard at once."""
 THREADS = PLACES + PICTURE_PLACES + 16
 """The last ones stay free for health, metrics and models."""
+
+
+BLUEPRINTS = (routes, tableau)
+"""All pages."""
 
 
 class _NoSessions(SessionInterface):
@@ -53,10 +59,13 @@ def create_app(service: Service) -> Flask:
     app = _Application("pixfield", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_mb * 1_000_000
     app.extensions["pixfield"] = service
-    app.extensions[routes.PLACES] = threading.BoundedSemaphore(PLACES)
+    app.extensions[answering.PLACES] = threading.BoundedSemaphore(PLACES)
     app.extensions[picture_page.PLACES] = threading.BoundedSemaphore(PICTURE_PLACES)
     app.url_map.merge_slashes = False  # //v1//models is no such page, not a redirect
-    app.register_blueprint(routes.routes)
+    app.extensions[request_body.UNPACKED] = request_body.Unpacked(body_bytes=service.settings.max_body_mb * 1_000_000)
+    for pages in BLUEPRINTS:
+        app.register_blueprint(pages)
+    app.teardown_request(request_body.give_back)
     envelope.wrap(app)
     return app
 

@@ -167,6 +167,7 @@ Connect to the text file {folder.parent / "digits.csv"}, put Image Path on Rows,
   SCRIPT_STR("return tabpy.query('image_label', _arg1)['response']", ATTR([Image Path]))
 (Compute Using > Image Path, so that Tableau sends one request, not one a row.)
 Pictures    {folder}
+Fields      {url}/fields   (what to paste, for every function)
 Server      {url}   (POST /v1/classify, GET /v1/functions, /metrics)
 Ctrl-C stops everything."""
 

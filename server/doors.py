@@ -7,6 +7,8 @@ check the second.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import ipaddress
 import logging
@@ -34,6 +36,9 @@ log = logging.getLogger(__name__)
 
 OPEN = frozenset({"/healthz"})
 """Pages without a token; signed addresses of pictures are the others."""
+
+_TABLEAUS = re.compile(r"/(?:info|evaluate|endpoints(?:/[^/]*)?|query/[^/]*|fields)")
+_FOR_TABLEAU = "send Authorization: Bearer <token>; in Tableau enter any user name, and the token as the password"
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
@@ -137,9 +142,10 @@ class Doors:
     def _check_token(self, path: str, headers: Mapping[str, str]) -> None:
         if not self._tokens or path in OPEN:
             return
-        scheme, _, given = headers.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._tokens.has(given.strip().encode()):
-            raise UnauthorisedError("no_token", "this server needs a token", "send Authorization: Bearer <token>")
+        given = _token_in(headers.get("HTTP_AUTHORIZATION", ""), is_basic_taken=is_tableaus(path))
+        if not self._tokens.has(given):
+            raise UnauthorisedError("no_token", "this server needs a token", _FOR_TABLEAU if is_tableaus(path)
+                                    else "send Authorization: Bearer <token>")
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> RequestError | None:
         """What `check` raises, or nothing."""
@@ -176,6 +182,27 @@ class Doors:
     def _has(self, name: str) -> bool:
         is_machine = self._machine and (name == self._machine or name.startswith(f"{self._machine}."))
         return name in self._hosts or bool(is_machine) or (self._takes_any_address and _is_address(name))
+
+
+def is_tableaus(path: str) -> bool:
+    """Whether Tableau itself asks for this page: there the token may come as the password of Basic authentication.
+
+    On no other page: a browser that knows a password sends it unasked, with whatever another site's page shows of ours.
+    """
+    return bool(_TABLEAUS.fullmatch(path))
+
+
+def _token_in(authorization: str, *, is_basic_taken: bool) -> bytes:
+    """The token in the header, or nothing; the user name of Basic authentication is not looked at."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip().encode()
+    if scheme.lower() != "basic" or not is_basic_taken:
+        return b""
+    try:
+        return base64.b64decode(given.strip().encode(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
 
 
 def name_of(host: str) -> str | None:

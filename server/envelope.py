@@ -15,14 +15,19 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from server.errors import BusyError, RequestError, UnauthorisedError
+from server.doors import is_tableaus
+from server.errors import BusyError, RequestError, UnauthorisedError, error_body
 from server.functions import FUNCTIONS
 from server.listening import SECURITY_HEADERS
 from server.service import Service
 
 log = logging.getLogger(__name__)
 
-_LOGGED = ("query", "classify_column")
+BEARER = "Bearer"
+BASIC = 'Basic realm="Pixfield", charset="UTF-8", Bearer'
+"""For Tableau and browsers, which know a user and a password."""
+
+_LOGGED = ("query", "evaluate", "classify_column")
 _EVERYWHERE = [(name.lower(), name, value) for name, value in SECURITY_HEADERS.items()]
 
 
@@ -95,19 +100,18 @@ def finish(response: Response) -> Response:
 
 def on_request_error(exc: RequestError) -> Response:
     """A RequestError as its JSON body and status."""
-    response = json_response(exc.body(), exc.status)
+    response = _error(exc.status, exc.code, exc.message, exc.hint)
     if isinstance(exc, BusyError):
         response.headers["Retry-After"] = str(exc.retry_after_s)
     if isinstance(exc, UnauthorisedError):
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = BASIC if is_tableaus(request.path) else BEARER
     return response
 
 
 def on_http_error(exc: HTTPException) -> Response:
     """Flask's own errors (no such page, wrong method, too large) in the same form."""
     code = (exc.name or "error").lower().replace(" ", "_")
-    response = json_response({"error": {"code": code, "message": exc.description or exc.name, "hint": ""}},
-                             exc.code or 500)
+    response = _error(exc.code or 500, code, exc.description or exc.name, "")
     if allowed := dict(exc.get_headers()).get("Allow"):
         response.headers["Allow"] = allowed
     return response
@@ -117,4 +121,8 @@ def on_fault(exc: Exception) -> Response:
     """Ours to mend: the traceback goes to the log, a reference to it to the caller."""
     log.error("request %s failed", g.get("id", "?"), exc_info=exc)
     message = f"the server failed on this request (id {g.get('id', '?')})"
-    return json_response({"error": {"code": "internal", "message": message, "hint": "see the server's log"}}, 500)
+    return _error(500, "internal", message, "see the server's log")
+
+
+def _error(status: int, code: str, message: str, hint: str) -> Response:
+    return json_response(error_body(code, message, hint, for_tableau=is_tableaus(request.path)), status)

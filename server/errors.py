@@ -16,7 +16,13 @@ Row errors are not here: a picture that cannot be read is data (a null and a rea
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+
+def error_body(code: str, message: str, hint: str, *, for_tableau: bool = False) -> dict[str, Any]:
+    """The form of every error; for Tableau `message` and `info` stand on top as well, where TabPy has them."""
+    error = {"error": {"code": code, "message": message, "hint": hint}}
+    return {**error, "message": message, "info": hint} if for_tableau else error
 
 
 class RequestError(Exception):
@@ -29,10 +35,6 @@ class RequestError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
-
-    def body(self) -> dict[str, dict[str, str]]:
-        """The JSON body of the answer."""
-        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
 
 
 class BadRequestError(RequestError):

@@ -13,13 +13,18 @@ from typing import Any
 from server.errors import BadRequestError, UnknownError, UnprocessableError
 
 TABLE_FIELDS = ("label", "confidence", "margin", "entropy", "status", "note", "model", "map_x", "map_y", "cluster",
-                "nearest_label", "outlier")
-"""The columns of `image_table`, besides the path itself."""
+                "nearest_label", "outlier", "thumbnail_url", "explanation_url")
+"""The columns of `image_table`, besides the path itself. The Image Role is for dimensions: a column of a table may be
+one, a calculated field is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One row of the table. `required` parameters come first; `returns` is a JSON type; `example` one row's answer."""
+    """One row of the table. `required` parameters come first; `returns` is a JSON type.
+
+    `example` is one row's answer, of the shipped digits model for a golden picture of its own; `function_fields` says
+    for which, and with what arguments. Addresses are shortened.
+    """
 
     name: str
     required: tuple[str, ...]
@@ -59,24 +64,26 @@ def _table(*rows: Function) -> dict[str, Function]:
 
 
 FUNCTIONS = _table(
-    Function("image_label", ("paths",), "string", "The most probable class of each picture.", "cat"),
-    Function("image_confidence", ("paths",), "number", "The calibrated probability of the label, 0 to 1.", 0.93),
-    Function("image_label_at", ("paths", "rank"), "string", "The class at a rank: 1 is the most probable.", "dog"),
-    Function("image_confidence_at", ("paths", "rank"), "number", "The probability of the class at a rank.", 0.05),
-    Function("image_probability", ("paths", "label"), "number", "The probability of the class named.", 0.05),
-    Function("image_margin", ("paths",), "number", "First minus second probability, 0 to 1: low is undecided.", 0.88),
-    Function("image_entropy", ("paths",), "number", "Entropy over log C, 0 to 1: high is undecided.", 0.21),
+    Function("image_label", ("paths",), "string", "The most probable class of each picture.", "8"),
+    Function("image_confidence", ("paths",), "number", "The calibrated probability of the label, 0 to 1.", 0.999023),
+    Function("image_label_at", ("paths", "rank"), "string", "The class at a rank: 1 is the most probable.", "3"),
+    Function("image_confidence_at", ("paths", "rank"), "number", "The probability of the class at a rank.", 0.000469),
+    Function("image_probability", ("paths", "label"), "number", "The probability of the class named.", 0.000469),
+    Function("image_margin", ("paths",), "number", "First minus second probability, 0 to 1: low is undecided.",
+             0.998555),
+    Function("image_entropy", ("paths",), "number", "Entropy over log C, 0 to 1: high is undecided.", 0.003958),
     Function("image_needs_review", ("paths", "threshold"), "boolean",
              "True where the confidence is below the threshold or there is no answer.", False),
     Function("image_embedding", ("paths",), "string",
-             "The picture as a JSON array of numbers; at most 1000 rows a request.", "[0.12,0.0,1.5]"),
+             "The picture as a JSON array of numbers; at most 1000 rows a request.",
+             "[1.046875,0.7104492,0.64453125, ...]"),
     Function("image_focus_x", ("paths",), "number",
-             "Where the model looked for the label, from the left: 0 to 1, the centre of the activation.", 0.48),
-    Function("image_focus_y", ("paths",), "number", "The same from the top.", 0.52),
+             "Where the model looked for the label, from the left: 0 to 1, the centre of the activation.", 0.5181),
+    Function("image_focus_y", ("paths",), "number", "The same from the top.", 0.4935),
     Function("image_focus_area", ("paths",), "number",
-             "The smallest share of the picture that holds half of the activation: low is one place.", 0.21),
+             "The smallest share of the picture that holds half of the activation: low is one place.", 0.2275),
     Function("image_border_share", ("paths",), "number",
-             "The share of the activation in the outer tenth of each side; 0.36 is evenly spread.", 0.12),
+             "The share of the activation in the outer tenth of each side; 0.36 is evenly spread.", 0.1528),
     Function("image_status", ("paths",), "string", "ok, pending, or why there is no answer.", "ok"),
     Function("image_note", ("paths",), "string", "A remark, such as: first frame of an animation.", None),
     Function("image_thumbnail_url", ("paths",), "string",
@@ -86,24 +93,24 @@ FUNCTIONS = _table(
              "The address of a PNG of each picture as the model sees it, lit where it spoke for the label.",
              "http://127.0.0.1:9005/v1/images/0123.v89ab.4567/explanation.png"),
     Function("image_map_x", ("paths",), "number",
-             "The place on the model's map, which stays as it is: x, 0 to 100.", 41.3),
+             "The place on the model's map, which stays as it is: x, 0 to 100.", 34.4825),
     Function("image_map_y", ("paths",), "number",
-             "The place on the model's map, which stays as it is: y, 0 to 100.", 7.5),
+             "The place on the model's map, which stays as it is: y, 0 to 100.", 37.4553),
     Function("image_cluster", ("paths",), "string", "The cluster of the nearest picture of the model's reference.",
-             "cat 2"),
+             "8"),
     Function("image_similarity", ("paths", "to"), "number",
-             "How like the picture at the path `to` each one is to the model: cosine, -1 to 1.", 0.87),
+             "How like the picture at the path `to` each one is to the model: cosine, -1 to 1.", 0.660383),
     Function("image_nearest_label", ("paths",), "string",
-             "The label of the nearest picture of the model's reference.", "cat"),
+             "The label of the nearest picture of the model's reference.", "8"),
     Function("image_outlier", ("paths",), "number",
              "The share of usual pictures that are nearer to the model's reference, 0 to 1: high is unlike all of it.",
-             0.42),
+             0.75),
     Function("image_duplicate_group", ("paths",), "string",
              "A key of what each picture looks like: equal for equal pixels, mostly equal for copies saved again.",
-             "a3f10c9e55b2d33", has_model=False),
+             "c73999348f13033", has_model=False),
     Function("image_table", ("paths",), "object",
              "Every column at once, for Table Extensions and Prep: " + ", ".join(("path", *TABLE_FIELDS)) + ".",
-             {"path": ["a.png"], "label": ["cat"], "confidence": [0.93], "status": ["ok"]}),
+             {"path": ["digit-8.png"], "label": ["8"], "confidence": [0.999023], "status": ["ok"]}),
 )
 """Function name -> row. Only what works stands here."""
 

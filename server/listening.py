@@ -23,7 +23,8 @@ from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
-from server.doors import Doors
+from server.doors import Doors, is_tableaus
+from server.errors import error_body
 from server.kept_poll import AskingPoll, KeptPoll, poll_of
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""On every answer: nothing here is a page, a frame or a file that another site may embed or a proxy may keep."""
+"""On every answer: nothing here is a frame or a file that another site may embed or a proxy may keep."""
 
 _HINTS = {413: "send less at once, or raise --max-body-mb", 431: "send fewer or shorter headers"}
 _SENT_AS = {"CONTENT_TYPE", "CONTENT_LENGTH"}  # the two that WSGI names without HTTP_
@@ -139,7 +140,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no t
         error, request_id = self.request.error, secrets.token_hex(4)
         self.count(error.code)
         code = error.reason.lower().replace(" ", "_")
-        body = orjson.dumps({"error": {"code": code, "message": error.reason, "hint": _HINTS.get(error.code, "")}})
+        path = getattr(self.request, "path", "")  # none where the request line could not be read
+        body = orjson.dumps(error_body(code, error.reason, _HINTS.get(error.code, ""), for_tableau=is_tableaus(path)))
         log.info("%s %s before its body was read", request_id, error.code)
         self.status = f"{error.code} {error.reason}"
         self.response_headers += [("Content-Type", "application/json"), ("X-Request-Id", request_id),

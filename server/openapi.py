@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from server.fields import FIELDS
-from server.functions import ARGUMENTS, FUNCTIONS, Function
+from server.functions import ARGUMENTS
 from server.openapi_parts import (
     ARGUMENT,
     COMPONENTS,
-    DEADLINE_PARAMETER,
     MODEL,
     PATH,
     SECONDS,
@@ -25,6 +24,7 @@ from server.openapi_parts import (
 )
 from server.openapi_pictures import PICTURES
 from server.openapi_seeing import SEEING
+from server.openapi_tableau import TABLEAU_PAGES
 
 Operation = dict[str, Any]
 
@@ -38,7 +38,7 @@ def document() -> dict[str, Any]:
         "components": COMPONENTS,
         "paths": {
             "/v1/classify": {"post": _classify()},
-            **{f"/query/{name}": {"post": _query(row)} for name, row in FUNCTIONS.items()},
+            **TABLEAU_PAGES,
             "/v1/functions": {"get": _reading("The function table", record(functions=listed(_FUNCTION)))},
             "/v1/models": {"get": _reading("Every version and its state", record(models=listed(_LISTED_MODEL)))},
             "/v1/models/{reference}": {"get": _model()},
@@ -99,21 +99,6 @@ def _metrics() -> Operation:
     operation = _reading("Prometheus's text", {})
     operation["responses"]["200"]["content"] = {"text/plain": {"schema": TEXT}}
     return operation
-
-
-def _query(function: Function) -> Operation:
-    properties = dict.fromkeys(function.parameters, ARGUMENT) | {
-        "paths": {"anyOf": [listed(PATH), PATH]}, "model": MODEL}
-    named = {"type": "object", "properties": {name: properties[name] for name in function.parameters},
-             "required": list(function.required), "additionalProperties": False}
-    ordered = {"type": "array", "description": "the arguments in order",
-               "prefixItems": [properties[name] for name in function.parameters],
-               "minItems": len(function.required), "maxItems": len(function.parameters)}
-    body = {"type": "object", "properties": {"data": {"anyOf": [named, ordered]}}, "required": ["data"]}
-    answer = record(response={}, model=TEXT, version=TEXT)
-    return {"summary": function.description, "parameters": [DEADLINE_PARAMETER],
-            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-            "responses": responses(answer, "404", "413", "422", "503")}
 
 
 def _classify() -> Operation:

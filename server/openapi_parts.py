@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from server.envelope import BASIC, BEARER
 from server.picture_page import PICTURE_HEADERS, UNPINNED
 
 Schema = dict[str, Any]
@@ -22,6 +24,10 @@ DEADLINE_PARAMETER: Schema = {
     "name": "X-Pixfield-Deadline", "in": "header", "required": False,
     "description": "seconds to wait; rows without an answer by then are null, their status is pending",
     "schema": {"type": "number", "minimum": 0, "maximum": 600}}
+
+
+TABLEAUS: list[Schema] = [{"bearer": []}, {"basic": []}]
+"""`security` of the pages that Tableau asks for."""
 
 
 def record(**properties: Schema) -> Schema:
@@ -43,7 +49,8 @@ _HEADERS = {
     "X-Content-Type-Options": _header("always nosniff", {"const": "nosniff"}),
     "Cache-Control": _header("answers are not kept on the way", {"const": "no-store"}),
     "Retry-After": _header("seconds until it is worth asking again", WHOLE),
-    "WWW-Authenticate": _header("the scheme of the token", {"const": "Bearer"}),
+    "WWW-Authenticate": _header("the scheme of the token", {"const": BEARER}),
+    "WWW-Authenticate-Basic": _header("the schemes of the token", {"const": BASIC}),
     "Allow": _header("the methods there are", TEXT),
 }
 _ALWAYS = ("X-Request-Id", "X-Content-Type-Options", "Cache-Control")
@@ -64,21 +71,30 @@ _ERRORS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 _EVERYWHERE = ("400", "401", "403", "405", "413", "421", "431", "500")
 
 
+_FOR_TABLEAU = {"WWW-Authenticate": "WWW-Authenticate-Basic"}
+_ERROR = record(code=TEXT, message=TEXT, hint=TEXT)
+
+
 def _headers(*more: str) -> Schema:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ALWAYS, *more)}
+    return {name.removesuffix("-Basic"): {"$ref": f"#/components/headers/{name}"} for name in (*_ALWAYS, *more)}
 
 
-def _error(description: str, headers: tuple[str, ...]) -> Schema:
+def _error(description: str, headers: Iterable[str], schema: str = "Error") -> Schema:
     return {"description": description, "headers": _headers(*headers),
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
 
 
 COMPONENTS: Schema = {
     "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer",
-                                   "description": "a line of --token-file; asked for where that is set"}},
-    "schemas": {"Error": record(error=record(code=TEXT, message=TEXT, hint=TEXT))},
+                                   "description": "a line of --token-file; asked for where that is set"},
+                        "basic": {"type": "http", "scheme": "basic",
+                                  "description": "any user name, and a line of --token-file as the password"}},
+    "schemas": {"Error": record(error=_ERROR),
+                "TableauError": record(error=_ERROR, message=TEXT, info=TEXT)},
     "headers": _HEADERS,
-    "responses": {name: _error(description, headers) for name, description, headers in _ERRORS.values()},
+    "responses": {name: _error(description, headers) for name, description, headers in _ERRORS.values()}
+    | {f"Tableau{name}": _error(description, [_FOR_TABLEAU.get(header, header) for header in headers], "TableauError")
+       for name, description, headers in _ERRORS.values()},
 }
 
 
@@ -103,9 +119,20 @@ def picture_responses(*more: str) -> Schema:
     return responses({}, *more) | {"200": png, "304": same}
 
 
-def responses(answer: Schema, *more: str) -> Schema:
+def tableau_responses(answer: Schema, *more: str) -> Schema:
+    """As `responses`, of a page that Tableau asks for: its errors say `message` and `info`, as TabPy's do."""
+    return responses(answer, *more, of="Tableau")
+
+
+def html_responses() -> Schema:
+    """Those of a page for a browser."""
+    page = {"description": "the page", "headers": _headers(), "content": {"text/html": {"schema": TEXT}}}
+    return tableau_responses({}) | {"200": page}
+
+
+def responses(answer: Schema, *more: str, of: str = "") -> Schema:
     """The good answer, the errors that every endpoint has, and `more` of them by status."""
     good = {"description": "answered", "headers": _headers(), "content": {"application/json": {"schema": answer}}}
-    errors = {status: {"$ref": f"#/components/responses/{_ERRORS[status][0]}"}
+    errors = {status: {"$ref": f"#/components/responses/{of}{_ERRORS[status][0]}"}
               for status in sorted({*_EVERYWHERE, *more})}
     return {"200": good} | errors

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/, made from the code: settings, functions, endpoints, checks, architectures.
+"""The tables of README.md and docs/, made from the code: settings, functions, fields, endpoints, checks, architectures.
 
 `python -m server.reference` writes them between their markers; a test fails when they differ.
 """
@@ -13,14 +13,16 @@ from pathlib import Path
 from flask import Flask
 
 from models.architectures import table as architectures
+from server.app import BLUEPRINTS
 from server.doctor.__main__ import CHECKS
 from server.doors import OPEN
+from server.function_fields import as_markdown
 from server.functions import FUNCTIONS
-from server.routes import routes
 from server.settings import Settings, flag_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 OPERATIONS = README.parent / "docs" / "operations.md"
+FIELDS = README.parent / "docs" / "fields.md"
 ARCHITECTURES = README.parent / "docs" / "architectures.md"
 _RETURNS = {"string": "SCRIPT_STR", "number": "SCRIPT_REAL", "boolean": "SCRIPT_BOOL", "object": "Table Extension"}
 
@@ -47,7 +49,8 @@ def functions_table() -> str:
 def endpoints_table() -> str:
     """Every endpoint with its method and the first sentence of its docstring."""
     app = Flask("reference")
-    app.register_blueprint(routes)
+    for pages in BLUEPRINTS:
+        app.register_blueprint(pages)
     rows = []
     for rule in sorted(app.url_map.iter_rules(), key=str):
         name = rule.endpoint.rpartition(".")[2]
@@ -70,6 +73,7 @@ def checks_list() -> str:
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"settings": settings_table, "functions": functions_table, "endpoints": endpoints_table},
     OPERATIONS: {"checks": checks_list},
+    FIELDS: {"fields": as_markdown},
     ARCHITECTURES: {"architectures": architectures.as_markdown},
 }
 

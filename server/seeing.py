@@ -16,11 +16,14 @@ from models.activation import FOCUS_NAMES, class_activation, focus, focus_values
 from server.errors import UnknownError
 from server.heat_pictures import filters_grid, heat_over, maps_grid
 from server.layers import Filters, SeeingEngine
-from server.png import png_of
+from server.png import png_of, small_png_of
 from server.served_model import ServedModel
 
-POLICY = "heat-v1"
+POLICY = "heat-v2"
 """How all of these are drawn; a change of it is a new name: it is a part of what kept pictures are named by."""
+
+MOST_BYTES = 64_000
+"""Of an explanation: Tableau's Image Role takes 200 KB, before 2023.2 128, and a view has hundreds."""
 
 _DECIMALS = 6
 _MOST_NUMBERS = 4_000_000
@@ -36,7 +39,7 @@ def explanation_png(model: ServedModel, pixels: NDArray[np.uint8], label: str | 
         label: one of the model's; UnknownError for another.
     """
     _, activation = _activation(model, pixels, label)
-    return png_of(heat_over(pixels, activation))
+    return small_png_of(heat_over(pixels, activation), most_bytes=MOST_BYTES)
 
 
 def explanation_numbers(model: ServedModel, pixels: NDArray[np.uint8], label: str | None = None) -> dict[str, Any]:

@@ -56,10 +56,11 @@ class Settings:
     tabpy_password_file: Path | None = _setting(None, "TabPy's file of users and password hashes; its callers must log"
                                                 " in", metavar="FILE")
     no_evaluate: bool = _setting(False, "switch TabPy's scripts off: `MODEL_EXTENSION_` fields alone go on working")
-    no_tabpy: bool = _setting(False, "start the server alone, for a TabPy that is already there")
+    no_tabpy: bool = _setting(False, "start the server alone: for a TabPy that is already there, or without any")
     state: Path = _setting(_ROOT / "state", "the folder of stored answers; one server at a time", metavar="DIR")
     store: Path = _setting(_ROOT / "models" / "store", "the folder of model versions", metavar="DIR")
-    token_file: Path | None = _setting(None, "a file with the bearer token callers must send", metavar="FILE")
+    token_file: Path | None = _setting(None, "a file with the token callers must send, Tableau as the password",
+                                       metavar="FILE")
     recheck_s: float = _setting(30.0, "seconds until a picture file is looked at again for changes")
     deadline_s: float = _setting(20.0, "seconds a request waits before its missing rows are `pending`")
     drain_s: float = _setting(10.0, "seconds that requests under way get when the server is stopped")

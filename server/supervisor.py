@@ -231,8 +231,8 @@ def run(settings: Settings) -> None:
         with Supervisor(settings, log_folder=None, say=say, relay=logs.relay(settings)) as supervisor:
             stop = stop_on_signals()
             say(f"Server: {supervisor.url}")
-            if not settings.no_tabpy:
-                say(f"Tableau: connect to TabPy at localhost, port {settings.tabpy_port}.")
+            port = settings.port if settings.no_tabpy else settings.tabpy_port
+            say(f"Tableau: connect to TabPy at localhost, port {port}.")
             say("Ctrl-C stops everything.")
             supervisor.watch(stop)
     except SettingsError as exc:

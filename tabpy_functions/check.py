@@ -85,6 +85,9 @@ def _reached(tabpy: Site) -> tuple[dict[str, Any] | None, Finding]:
     if answer is None:
         remedy = "start it (`python run.py serve` starts one), or name the right address with --tabpy"
         return None, Finding("TabPy", False, f"nothing answers at {tabpy.url}", remedy)
+    if answer.status == 200 and isinstance(answer.value, dict) and answer.value.get("name") == "Pixfield":
+        return None, Finding("TabPy", False, f"what answers at {tabpy.url} is the Pixfield server itself",
+                             "connect Tableau to it as it is, or name the address of a TabPy with --tabpy")
     if answer.status == 200 and isinstance(answer.value, dict) and "server_version" in answer.value:
         return answer.value, Finding("TabPy", True, f"answers at {tabpy.url}")
     if answer.status == 401:

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 from PIL import Image
 
+from server.app import BLUEPRINTS
 from server.functions import FUNCTIONS
-from server.routes import routes
 from server.seeing_pictures import FOLDER, drawn, main
 
 PAGE = FOLDER.parent / "explanations.md"
@@ -44,6 +44,7 @@ def test_its_functions_and_pages_are_there() -> None:
     named = set(re.findall(r"image_\w+", TEXT))
     assert (len(named), named - FUNCTIONS.keys()) == (6, set())
     app = Flask("page", static_folder=None)
-    app.register_blueprint(routes)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     pages = set(re.findall(r"`GET ([^`]+)`", TEXT))
     assert (len(pages), pages - set(map(str, app.url_map.iter_rules()))) == (6, set())

@@ -19,6 +19,8 @@ from server.openapi import document
 
 TOKEN = "token-of-these-tests-0123456789"  # noqa: S105 - of the tests
 CONFIG = """\
+[generation]
+with-security-parameters = false  # where there are two schemes it makes a header of its own and calls it unexpected
 [checks.positive_data_acceptance]
 expected-statuses = [{statuses}]
 """

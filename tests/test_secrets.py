@@ -73,5 +73,9 @@ def _misuse(running: Running, paths: list[str]) -> None:
     requests.post(f"{running.tabpy}/query/image_label", json={"data": {"no": column}}, auth=ANN, timeout=60)
     requests.post(f"{running.tabpy}/evaluate", json={"data": {}, "script": "return 1"}, auth=("ann", ANN[1] + "x"),
                   timeout=60)
+    requests.post(f"{running.server}/evaluate", auth=("ann", NEW), timeout=60, json={
+        "script": f"return tabpy.query('image_label', _arg1, '{SECRET_NAME}')['response']", "data": {"_arg1": column}})
+    requests.post(f"{running.server}/evaluate", json={"script": SECRET_NAME}, auth=("ann", NEW), timeout=60)
+    requests.get(f"{running.server}/info", auth=("ann", WRONG), timeout=60)
     with contextlib.suppress(requests.RequestException):
         requests.get(f"{running.server}/healthz", headers={"X": NEW * 5000}, timeout=60)

@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 from models.registry import ModelVersion
 from server.admission import Admission
 from server.app import PLACES, create_app
+from server.doors import is_tableaus
 from server.engine import Engine, OnnxEngine
 from server.functions import FUNCTIONS, TABLE_FIELDS
 from server.service import Service
@@ -96,9 +97,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, version: ModelVersion, engine
 def refusal(answer: TestResponse) -> tuple[int, str, str]:
     """Status, code and message of a refused request, whose body has exactly the form of the contract."""
     body = answer.get_json()
-    assert (list(body), sorted(body["error"])) == (["error"], ["code", "hint", "message"])
-    assert all(isinstance(text, str) for text in body["error"].values())
-    return answer.status_code, body["error"]["code"], body["error"]["message"]
+    error = body.pop("error")
+    for_tableau = {"message": error["message"], "info": error["hint"]} if is_tableaus(answer.request.path) else {}
+    assert (sorted(error), body) == (["code", "hint", "message"], for_tableau)
+    assert all(isinstance(text, str) for text in error.values())
+    return answer.status_code, error["code"], error["message"]
 
 
 # ---- functions ---------------------------------------------------------------------------------------------------
@@ -508,7 +511,9 @@ def guarded(open_site: Open, tmp_path: Path) -> Site:
     return open_site(token_file=tmp_path / "token")
 
 
-DOORS = [("POST", "/query/image_label"), ("POST", CLASSIFY), ("GET", "/v1/functions"), ("GET", "/v1/models"),
+DOORS = [("POST", "/query/image_label"), ("POST", "/evaluate"), ("GET", "/info"), ("GET", "/endpoints"),
+         ("GET", "/endpoints/image_label"), ("GET", "/fields"), ("POST", CLASSIFY), ("GET", "/v1/functions"),
+         ("GET", "/v1/models"),
          ("GET", "/v1/models/digits"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
          ("GET", f"/v1/images/{'0' * 32}/thumbnail.png"), ("GET", "/v1/models/digits/layers.json"),
          ("GET", f"/v1/images/{'0' * 32}/explanation.png"), ("GET", f"/v1/images/{'0' * 32}/explanation.json"),
@@ -521,7 +526,9 @@ def test_every_door_needs_a_token(guarded: Site, method: str, url: str) -> None:
     """And says how to bring it."""
     answer = guarded.client.open(url, method=method, json=None if method != "POST" else {})
     assert (refusal(answer), answer.get_json()["error"]["hint"]) == (
-        (401, "no_token", "this server needs a token"), "send Authorization: Bearer <token>")
+        (401, "no_token", "this server needs a token"), "send Authorization: Bearer <token>" + (
+            "; in Tableau enter any user name, and the token as the password" if is_tableaus(url) else ""))
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ") == is_tableaus(url)
 
 
 def test_every_door_is_in_the_list_above(guarded: Site) -> None:

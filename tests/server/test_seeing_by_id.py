@@ -250,7 +250,7 @@ def test_what_versions_no_longer_there_saw_is_pruned(site: Site) -> None:
     digest = site.numbers("/v1/models/digits@1")["digest"]
     content = site.service.sources.resolve([FIRST]).digests[0] or ""
     kept = site.service.pictures._cache
-    names = [f"explanation.png heat-v1 {parts_of(site.urls(FIRST, model=f'digits@{number}')[0])[1]} {content}"
+    names = [f"explanation.png heat-v2 {parts_of(site.urls(FIRST, model=f'digits@{number}')[0])[1]} {content}"
              for number in (1, 2)]
     assert None not in map(kept.get, names)
     prune_drawn(cache, frozenset({content}), frozenset({digest}))
