@@ -1,0 +1,169 @@
+"""*Image catalogue*: what the pictures are, where they lie on the map, which are like the chosen one, which to look at.
+
+It is made of any table that has a column of pictures; a sheet whose columns are missing is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workbooks.authoring.actions import Action, OpenAddress, SetParameter
+from workbooks.authoring.dashboard import Dashboard, Zone
+from workbooks.authoring.errors import AuthoringError
+from workbooks.authoring.fields import Field, Pill, dimension, measure
+from workbooks.authoring.parameters import Parameter
+from workbooks.authoring.sheet import Sheet
+from workbooks.authoring.source import Source, Storage
+from workbooks.authoring.table import Table
+from workbooks.authoring.workbook import Workbook
+from workbooks.content.calculated import is_chosen_model, is_picture, mark_size, needs_review
+from workbooks.content.columns import class_colours, fields_of
+from workbooks.gathering.classified import MODEL
+
+NAME = "Image catalogue"
+THRESHOLD = 0.9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """What sheets are made of: both sources, the column of pictures, the filters and parameters."""
+
+    pictures: Source
+    similar: Source | None
+    image: Field
+    chosen: tuple[Field, ...]
+    review: Field | None
+    parameters: dict[str, Parameter]
+
+    def pill(self, name: str) -> Pill:
+        """A column as it is, or its mean where it is a measure."""
+        one = self.pictures.fields[name]
+        return dimension(one) if one.is_dimension else measure(one, "Avg")
+
+    def has(self, *names: str) -> bool:
+        """The table has these columns, and something in each."""
+        return all(any(row.get(name) is not None for row in self.pictures.table.rows) for name in names)
+
+
+def catalogue(table: Table, similar: Sequence[dict[str, Any]], similar_table: Table, image: str,
+              storage: Storage) -> Workbook:
+    """The workbook of a table of pictures; `similar` may be empty.
+
+    Raises:
+        AuthoringError: the table has no rows, or no label.
+    """
+    if not table.rows or "label" not in table.columns:
+        raise AuthoringError(f"{table.name} needs rows and a column label: write it with `python run.py classify`.")
+    parts = _parts(table, similar_table if similar else None, image, storage)
+    sheets = {name: sheet for name, sheet in _sheets(parts).items() if sheet is not None}
+    dashboard = Dashboard(NAME, _zones(parts, sheets))
+    return Workbook(NAME, list(parts.parameters.values()), list(sheets.values()), [dashboard],
+                    list(_actions(parts, sheets, dashboard)))
+
+
+def _parts(table: Table, similar: Table | None, image: str, storage: Storage) -> _Parts:
+    first = table.rows[0]
+    parameters = {"Threshold": Parameter("Threshold", "real", THRESHOLD, between=(0, 1, 0.01)),
+                  "Similar to": Parameter("Similar to", "string", _undecided(table, image))}
+    if MODEL in table.columns:
+        models = list(dict.fromkeys(table.column(MODEL)))
+        parameters = {"Model": Parameter("Model", "string", first[MODEL], members=models), **parameters}
+    fields = fields_of(table)
+    size = mark_size(image, parameters["Similar to"], NAME)
+    chosen = (is_chosen_model(parameters["Model"], NAME),) if "Model" in parameters else ()
+    review = needs_review(parameters["Threshold"], NAME) if "confidence" in fields else None
+    calculated = {one.name: one for one in (*chosen, *([review] if review else []), size)}
+    pictures = Source(table, "Pictures", fields | calculated, storage,
+                      {"label": class_colours(table.column("label"))})
+    return _Parts(pictures, _similar(similar, image, parameters, storage) if similar else None, fields[image], chosen,
+                  review, parameters)
+
+
+def _undecided(table: Table, image: str) -> str:
+    """The picture a workbook opens with: the one whose label is least sure, which is where looking is worth most."""
+    answered = [row for row in table.rows if row.get("label") is not None] or list(table.rows)
+    model = table.rows[0].get(MODEL)
+    own = [row for row in answered if row.get(MODEL) == model]
+    return str(min(own or answered, key=lambda row: row.get("confidence") or 1.0)[image])
+
+
+def _similar(table: Table, image: str, parameters: dict[str, Parameter], storage: Storage) -> Source:
+    fields = fields_of(table)
+    calculated = [is_picture(image, parameters["Similar to"], "similar")]
+    if "Model" in parameters:
+        calculated.append(is_chosen_model(parameters["Model"], "similar"))
+    colours = {"similar_label": class_colours(table.column("similar_label"))}
+    return Source(table, "Similar pictures", fields | {one.name: one for one in calculated}, storage, colours)
+
+
+def _sheets(parts: _Parts) -> dict[str, Sheet | None]:
+    pictures, image = parts.pictures, dimension(parts.image)
+    label = parts.pill("label")
+    size = pictures.by_caption("Mark Size")
+    base = Sheet("", pictures, "Text", only=parts.chosen)
+    map_sheet = None if not parts.has("map_x", "map_y") else replace(
+        base, name="Map", mark="Circle", cols=[parts.pill("map_x")], rows=[parts.pill("map_y")], color=label,
+        size=measure(size, "Max"), detail=[image, *([parts.pill("confidence")] if parts.review else [])],
+        title="The map: pictures that are alike to the model lie together. Click one.")
+    review = None if parts.review is None else replace(
+        base, name="Needs review", rows=[image, label], text=[parts.pill("confidence")],
+        only=(*parts.chosen, parts.review), sort=(image, parts.pill("confidence"), "ASC"), widths=(("Label", 70),),
+        title="Needs review: below the threshold, or without an answer")
+    return {
+        "map": map_sheet,
+        "labels": replace(base, name="Labels", mark="Bar", rows=[label], cols=[measure(parts.image, "Count")],
+                          color=label, has_labels=True, title="Pictures by label"),
+        "similar": _similar_sheet(parts),
+        "review": review,
+        "thumbnails": None if not parts.has("thumbnail_url") else replace(
+            base, name="Thumbnails", rows=[parts.pill("thumbnail_url"), image, label],
+            only=(*parts.chosen, *([parts.review] if parts.review else [])),
+            title="Thumbnail's menu: Image Role > URL, then these are pictures"),
+        "count": replace(base, name="Count", text=[measure(parts.image, "Count")], font_size=22, title="Pictures"),
+        "to review": None if parts.review is None else replace(
+            base, name="To review", text=[measure(parts.image, "Count")], only=(*parts.chosen, parts.review),
+            font_size=22, title="Need review"),
+        "confidence": None if parts.review is None else replace(
+            base, name="Mean confidence", text=[parts.pill("confidence")], font_size=22, title="Mean confidence"),
+    }
+
+
+def _similar_sheet(parts: _Parts) -> Sheet | None:
+    source = parts.similar
+    if source is None:
+        return None
+    fields = source.fields
+    only = [one for one in fields.values() if one.formula]
+    return Sheet("Similar pictures", source, "Text", only=only, text=[measure(fields["likeness"], "Avg")],
+                 rows=[dimension(fields[name]) for name in ("rank", "similar_path", "similar_label")],
+                 widths=(("Rank", 40), ("Its Label", 70)), title="Most like the chosen picture")
+
+
+def _zones(parts: _Parts, sheets: dict[str, Sheet]) -> list[Zone]:
+    zones = [Zone(0, 0, 620, 44, text=NAME, size=18)]
+    zones += [Zone(620 + 190 * place, 0, 190, 60, parameter=one)
+              for place, one in enumerate(reversed(parts.parameters.values()))]
+    zones.append(Zone(0, 44, 620, 28, size=9, text="Classified by Pixfield. Choose a picture on the map: the list of"
+                      " similar ones follows."))
+    numbers = [name for name in ("count", "to review", "confidence") if name in sheets]
+    zones += [Zone(200 * place, 76, 200, 84, sheet=sheets[name]) for place, name in enumerate(numbers)]
+    if "map" in sheets:
+        zones.append(Zone(0, 164, 740, 436, sheet=sheets["map"]))
+    zones.append(Zone(0, 604 if "map" in sheets else 164, 740, 196 if "map" in sheets else 636, sheet=sheets["labels"]))
+    right = [name for name in ("similar", "review") if name in sheets]
+    height = 724 // max(1, len(right))
+    zones += [Zone(744, 76 + place * height, 456, height - 4, sheet=sheets[name]) for place, name in enumerate(right)]
+    return zones
+
+
+def _actions(parts: _Parts, sheets: dict[str, Sheet], dashboard: Dashboard) -> list[Action]:
+    actions: list[Action] = [SetParameter(f"Similar to this ({sheets[name].name})", dashboard, sheets[name],
+                                          dimension(parts.image), parts.parameters["Similar to"])
+                             for name in ("map", "review") if name in sheets]
+    if "similar" in sheets and parts.similar is not None:
+        chosen = dimension(parts.similar.fields["similar_path"])
+        actions.append(SetParameter("Similar to this (Similar pictures)", dashboard, sheets["similar"], chosen,
+                                    parts.parameters["Similar to"]))
+    return actions

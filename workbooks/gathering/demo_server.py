@@ -1,0 +1,86 @@
+"""A server of our own for as long as a workbook is built: `run.py demo` as a child process.
+
+It writes the held-out digits as files and classifies them; other pictures come in by `--images`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from workbooks.authoring.errors import AuthoringError
+from workbooks.gathering.client import Client
+
+_START_S, _STOP_S = 180.0, 40.0
+DIGITS_TABLE = Path("demo") / "digits.csv"
+"""Where the demo's table of pictures and their true labels lies in the state folder."""
+
+
+@contextlib.contextmanager
+def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Path | None) -> Iterator[Client]:
+    """The demo on free ports until the block ends; picture addresses begin with `public_url`.
+
+    Raises:
+        AuthoringError: it does not come up; the text has the last it said.
+    """
+    port, tabpy_port = _free_ports()
+    command = [sys.executable, "-m", "server.demo", "--state", str(state), "--port", str(port), "--tabpy-port",
+               str(tabpy_port), "--public-url", public_url,
+               *(part for folder in images for part in ("--images", str(folder))),
+               *(["--store", str(store)] if store else [])]
+    client = Client(f"http://127.0.0.1:{port}")
+    with tempfile.TemporaryFile() as log:
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, creationflags=flags)
+        try:
+            if not _is_up(child, client):
+                log.seek(0)
+                raise AuthoringError(f"No server could be started: {_last_line(log.read())}")
+            yield client
+        finally:
+            _stop(child)
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1]), int(two.getsockname()[1])
+
+
+def _is_up(child: subprocess.Popen[bytes], client: Client) -> bool:
+    """It answers before it ends; the pictures are written before it starts."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    until = time.monotonic() + _START_S
+    while child.poll() is None and time.monotonic() < until:
+        try:
+            with opener.open(client.url + "/readyz", timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    return False
+
+
+def _last_line(log: bytes) -> str:
+    lines = [line for line in log.decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing."
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C does, so that it takes its children with it."""
+    if child.poll() is None:
+        child.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
+    try:
+        child.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
