@@ -17,11 +17,11 @@ from workbooks.authoring.package import write_package
 from workbooks.authoring.source import Storage
 from workbooks.authoring.target import TARGETS
 from workbooks.authoring.workbook import Workbook
+from workbooks.content.own_table import own_catalogue
+from workbooks.content.samples import Wishes, samples
 from workbooks.drawing.dashboard import drawing
 from workbooks.gathering.client import Client
 from workbooks.gathering.demo_server import demo_server
-from workbooks.content.own_table import own_catalogue
-from workbooks.content.samples import Wishes, samples
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PUBLIC_URL = "http://127.0.0.1:9005"  # where `serve` and `demo` answer by default
@@ -91,8 +91,9 @@ def _wishes(arguments: argparse.Namespace) -> Wishes:
 def _named(texts: Sequence[str]) -> dict[str, Path]:
     """MODEL=SOURCE as given."""
     pairs = [text.partition("=") for text in texts]
-    if wrong := next((text for text, (name, _, source) in zip(texts, pairs, strict=True) if not name or not source), ""):
-        raise AuthoringError(f"--pictures {wrong}: write MODEL=FOLDER, such as --pictures photos=/data/labelled.")
+    wrong = ["".join(pair) for pair in pairs if not all(pair)]
+    if wrong:
+        raise AuthoringError(f"--pictures {wrong[0]}: write MODEL=FOLDER, such as --pictures photos=/data/labelled.")
     return {name: Path(source).absolute() for name, _, source in pairs}
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbooks.authoring.dashboard import Dashboard
 from workbooks.authoring.fields import Pill
-from workbooks.authoring.names import hexadecimal
+from workbooks.authoring.names import bracketed, hexadecimal, qualified
 from workbooks.authoring.parameters import Parameter
 from workbooks.authoring.sheet import Sheet
+from workbooks.authoring.source import Source, column_element, instance_element
 from workbooks.authoring.xml import Element, element
 
 
@@ -36,12 +38,35 @@ class OpenAddress:
 Action = SetParameter | OpenAddress
 
 
+def actions_element(actions: Sequence[Action]) -> Element | None:
+    """All actions: those that open, the declarations of what they open, those that set, as the schema wants them."""
+    if not actions:
+        return None
+    opening = [action for action in actions if isinstance(action, OpenAddress)]
+    setting = [action for action in actions if isinstance(action, SetParameter)]
+    sources = {action.sheet.source.name: action.sheet.source for action in opening}
+    ordered: list[Action] = [*opening, *setting]
+    numbered = [action_element(action, number) for number, action in enumerate(ordered, 1)]
+    return element(
+        "actions", None, *numbered[:len(opening)],
+        element("datasources", None, *(element("datasource", {"caption": one.caption, "name": name})
+                                       for name, one in sources.items())) if opening else None,
+        *(_dependencies(one, [action.pill for action in opening if action.sheet.source is one])
+          for one in sources.values()),
+        *numbered[len(opening):])
+
+
+def _dependencies(source: Source, pills: Sequence[Pill]) -> Element:
+    return element("datasource-dependencies", {"datasource": source.name},
+                   *(column_element(pill.field) for pill in pills), *(instance_element(source, pill) for pill in pills))
+
+
 def action_element(action: Action, number: int) -> Element:
-    """The action; the schema wants those that open or filter before those that set."""
+    """One action."""
     name = f"[Action{number}_{hexadecimal('action', action.caption).upper()}]"
     source = element("source", {"dashboard": action.dashboard.name, "type": "sheet", "worksheet": action.sheet.name})
     if isinstance(action, OpenAddress):
-        expression = f"<{action.pill.instance}~na>"
+        expression = f"<{qualified(action.sheet.source.name, bracketed(action.pill.field.name))}~na>"
         return element("action", {"caption": action.caption, "name": name},
                        element("activation", {"type": "explicit"}), source,
                        element("link", {"caption": action.caption, "delimiter": ",", "escape": "\\",

@@ -1,8 +1,8 @@
 """Fields of a data source and the pills that are made of them.
 
-A `Field` is a column of the extract, or a calculation; a `Pill` is a field as it stands on a shelf: as it is, aggregated,
-or as a table calculation with its addressing. Tableau drops every pill in silence whose derivation or instance name is
-not exactly as it would write them, so that names are made here only.
+A `Field` is a column of the extract, or a calculation; a `Pill` is a field as it stands on a shelf: as it is,
+aggregated, or as a table calculation with its addressing. Tableau drops every pill in silence whose derivation or
+instance name is not exactly as it would write them, so that names are made here only.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _KEYS = {"nominal": "nk", "ordinal": "ok", "quantitative": "qk"}
 class Field:
     """A column of the extract, or with a `formula` a calculated field.
 
-    `name` is the column's name in the extract, of a calculated field Tableau's inner one; `caption` is what people read.
-    `uses` names the fields a formula refers to; `is_script` says that it asks the analytics extension.
+    `name` is the column's name in the extract, of a calculated field Tableau's inner one; `caption` is what people
+    read. `uses` names the fields a formula refers to; `is_script` says that it asks the analytics extension.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Pill:
-    """A field on a shelf. `along` is the dimension a table calculation is addressed along: one request for all its rows.
+    """A field on a shelf. `along` is the dimension a table calculation is addressed along: one request for all rows.
 
     `is_discrete` makes headers of a number instead of an axis.
     """
@@ -100,9 +100,8 @@ class Pill:
     @property
     def label(self) -> str:
         """What the pill is called in a view."""
-        word = {"Avg": "Mean ", "Min": "Least ", "Max": "Greatest "}.get(self.derivation, "")
-        return "Pictures" if self.derivation == "Count" else (word + self.field.label.lower()
-                                                               if word else self.field.label)
+        word = {"Sum": "Sum of ", "Avg": "Avg. ", "Min": "Min. ", "Max": "Max. ", "Count": "Count of "}
+        return word.get(self.derivation, "") + self.field.label
 
 
 def dimension(field: Field) -> Pill:
@@ -116,5 +115,5 @@ def measure(field: Field, derivation: Derivation = "Sum") -> Pill:
 
 
 def script(field: Field, along: Field) -> Pill:
-    """A field that asks the analytics extension, addressed along one dimension; as headers."""
-    return Pill(field, "User", along, is_discrete=True)
+    """A field that asks the analytics extension, addressed along one dimension."""
+    return Pill(field, "User", along)

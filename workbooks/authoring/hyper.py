@@ -32,14 +32,14 @@ def to_hyper(table: Table) -> bytes:
         raise AuthoringError("Hyper extracts need pantab: install requirements-tableau.txt, or build with --extract"
                              " csv.")
     import pantab
-    import pyarrow
+    import pyarrow as pa
 
-    arrays = {name: pyarrow.array(table.column(name), type=_arrow(datatype))
+    arrays = {name: pa.array(table.column(name), type=_arrow(datatype))
               for name, datatype in table.columns.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "extract.hyper"
         try:
-            pantab.frame_to_hyper(pyarrow.table(arrays), path, table=(SCHEMA, TABLE))
+            pantab.frame_to_hyper(pa.table(arrays), path, table=(SCHEMA, TABLE))
         except (RuntimeError, OSError) as exc:
             raise AuthoringError(f"Hyper cannot write the table {table.name} ({exc}): look at its columns.") from exc
         return path.read_bytes()
@@ -58,10 +58,10 @@ def from_hyper(data: bytes, name: str) -> Table:
 
 
 def _arrow(datatype: Datatype) -> Any:
-    import pyarrow
+    import pyarrow as pa
 
-    return {"string": pyarrow.large_string(), "integer": pyarrow.int64(), "real": pyarrow.float64(),
-            "boolean": pyarrow.bool_()}[datatype]
+    return {"string": pa.large_string(), "integer": pa.int64(), "real": pa.float64(),
+            "boolean": pa.bool_()}[datatype]
 
 
 def _datatype(arrow: str) -> Datatype:

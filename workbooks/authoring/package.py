@@ -1,7 +1,7 @@
 """The `.twbx`: a zip of the workbook, its extracts, their CSV twins and its pictures.
 
-The same workbook gives the same bytes: names are sorted, every entry has one date. Hyper gives each file it writes an id
-of its own; where the old package holds a twin with the same content, its extract is taken over.
+The same workbook gives the same bytes: names are sorted, every entry has one date. Hyper gives each file it writes an
+id of its own; where the old package holds a twin with the same content, its extract is taken over.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ SOURCE = "Parameters"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter with the value a workbook opens with; with `members` a list, with `between` (low, high, step) a range.
+    """A parameter with the value a workbook opens with: a list with `members`, a range with `between` (low, high,
+    step).
     """
 
     caption: str

@@ -11,7 +11,7 @@ from workbooks.authoring.names import simple_uuid
 from workbooks.authoring.parameters import SOURCE as PARAMETERS
 from workbooks.authoring.parameters import Parameter, dependencies, used_in
 from workbooks.authoring.source import Source, column_element, instance_element
-from workbooks.authoring.xml import Element, element, user
+from workbooks.authoring.xml import Element, cdata, element, user
 
 Mark = Literal["Text", "Circle", "Bar", "Square", "Line"]
 INK, MUTED, MARK = "#1b1f24", "#5b6470", "#2563c9"
@@ -21,8 +21,9 @@ INK, MUTED, MARK = "#1b1f24", "#5b6470", "#2563c9"
 class Sheet:
     """A view of one source. Pills on `rows` and `cols`; `only` are truth-value fields that must be true.
 
-    `sort` is (dimension, measure, "ASC" or "DESC"); `axis_titles` names axes by caption of their pill's field;
-    `widths` is the width in pixels of a header, by caption.
+    `sort` is (dimension, measure, "ASC" or "DESC"); `widths` is the width in pixels of a header, by caption.
+    `tooltip` is what a mark says, a line a pill; without it Tableau lists everything. A list has many rows: on a
+    dashboard it fills the width and scrolls, where other sheets are fitted into their zone.
     """
 
     name: str
@@ -38,7 +39,9 @@ class Sheet:
     only: Sequence[Field] = ()
     sort: tuple[Pill, Pill, Literal["ASC", "DESC"]] | None = None
     has_labels: bool = False
+    is_list: bool = False
     font_size: int = 9
+    tooltip: Sequence[Pill] = ()
     widths: tuple[tuple[str, int], ...] = ()
     title: str = ""
 
@@ -159,5 +162,19 @@ def _pane(sheet: Sheet) -> Element:
     return element("pane", {"selection-relaxation-option": "selection-relaxation-allow"},
                    element("view", None, element("breakdown", {"value": "auto"})),
                    element("mark", {"class": sheet.mark}),
-                   element("encodings", None, *encodings) if encodings else None,
+                   element("encodings", None, *encodings) if encodings else None, _tooltip(sheet),
                    element("style", None, element("style-rule", {"element": "mark"}, *formats)))
+
+
+def _tooltip(sheet: Sheet) -> Element | None:
+    """Lines of a caption and a reference; Tableau breaks lines by a run of its own sign."""
+    if not sheet.tooltip:
+        return None
+    runs: list[Element] = []
+    for pill in sheet.tooltip:
+        if runs:
+            runs.append(element("run", text="\u00c6\n"))
+        value = element("run", {"bold": True, "fontcolor": INK})
+        value.text = cdata(f"<{sheet.source.reference(pill)}>")
+        runs += [element("run", {"fontcolor": MUTED}, text=f"{pill.field.label}: "), value]
+    return element("customized-tooltip", None, element("formatted-text", None, *runs))

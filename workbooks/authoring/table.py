@@ -82,7 +82,7 @@ def read_csv(path: Path) -> Table:
 
 
 def found_type(texts: Iterable[str]) -> Datatype:
-    """The narrowest type all cells have; text where there is none. Numbers with leading zeros are text: they are keys."""
+    """The narrowest type all cells have; text where there is none. Numbers with leading zeros are keys, so text."""
     filled = [text for text in texts if text]
     if not filled:
         return "string"

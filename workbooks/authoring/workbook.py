@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workbooks.authoring.actions import Action, OpenAddress, action_element
+from workbooks.authoring.actions import Action, actions_element
 from workbooks.authoring.dashboard import Dashboard, dashboard_element
 from workbooks.authoring.names import simple_uuid
 from workbooks.authoring.parameters import Parameter, dependencies, parameters_element, used_in
@@ -34,14 +34,12 @@ class Workbook:
 
 def workbook_bytes(workbook: Workbook, target: Target) -> bytes:
     """The `.twb`."""
-    actions = sorted(workbook.actions, key=lambda action: not isinstance(action, OpenAddress))
     body = [
         element("preferences", None, element("preference", {"name": "ui.encoding.shelf.height", "value": 24}),
                 element("preference", {"name": "ui.shelf.height", "value": 26})),
         element("datasources", None, parameters_element(workbook.parameters, target),
                 *(_source(source, workbook, target) for source in workbook.sources)),
-        element("actions", None, *(action_element(action, number) for number, action in enumerate(actions, 1)))
-        if actions else None,
+        actions_element(workbook.actions),
         element("worksheets", None, *(sheet_element(sheet, workbook.parameters) for sheet in workbook.sheets)),
         element("dashboards", None, *map(dashboard_element, workbook.dashboards)),
         _windows(workbook),
@@ -72,9 +70,12 @@ def _windows(workbook: Workbook) -> Element:
 
 
 def _viewpoints(dashboard: Dashboard) -> Element:
-    return element("viewpoints", None, *(element("viewpoint", {"name": sheet.name},
-                                                 element("zoom", {"type": "entire-view"}))
+    return element("viewpoints", None, *(element("viewpoint", {"name": sheet.name}, _zoom(sheet))
                                          for sheet in dashboard.sheets))
+
+
+def _zoom(sheet: Sheet) -> Element:
+    return element("zoom", {"type": "fit-width" if sheet.is_list else "entire-view"})
 
 
 def _cards() -> Element:

@@ -1,12 +1,13 @@
-"""Elements in one call: `element("zone", {"h": 10}, child, ...)`; attributes in the order Tableau writes, by name."""
+"""Elements in one call: `element("zone", {"h": 10}, child, ...)`; attributes by name, as Tableau writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from lxml import etree
 
-Element = etree._Element
+Element: TypeAlias = etree._Element  # noqa: SLF001 - what etree.Element makes has no public name
 USER = "http://www.tableausoftware.com/xml/user"
 
 
@@ -28,13 +29,18 @@ def user(name: str) -> str:
     return f"{{{USER}}}{name}"
 
 
+def cdata(text: str) -> etree.CDATA:
+    """Text that stays as it is, as Tableau writes references inside text."""
+    return etree.CDATA(text)
+
+
 def spelled(value: object) -> str:
     """A value as an attribute has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def to_bytes(root: Element) -> bytes:
-    """The document, indented, in UTF-8."""
+    """The document in UTF-8, indented; inside of texts nothing is."""
     etree.cleanup_namespaces(root, keep_ns_prefixes=["user"])
     etree.indent(root, "  ")
     return b"<?xml version='1.0' encoding='utf-8' ?>\n" + etree.tostring(root, encoding="utf-8") + b"\n"

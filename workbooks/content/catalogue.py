@@ -5,9 +5,7 @@ It is made of any table that has a column of pictures; a sheet whose columns are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from workbooks.authoring.actions import Action, OpenAddress, SetParameter
 from workbooks.authoring.dashboard import Dashboard, Zone
@@ -20,10 +18,14 @@ from workbooks.authoring.table import Table
 from workbooks.authoring.workbook import Workbook
 from workbooks.content.calculated import is_chosen_model, is_picture, mark_size, needs_review
 from workbooks.content.columns import class_colours, fields_of
-from workbooks.gathering.classified import MODEL
+from workbooks.gathering.classified import ADDRESSES, MODEL
 
 NAME = "Image catalogue"
 THRESHOLD = 0.9
+MAP_SIZE, MAP_SIDE = (1120, 700), 48
+"""Of the picture of the map, in pixels, with the proportions of its zone; and the side of each picture in it."""
+
+_SEEN = "Image/map.png"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +49,19 @@ class _Parts:
         return all(any(row.get(name) is not None for row in self.pictures.table.rows) for name in names)
 
 
-def catalogue(table: Table, similar: Sequence[dict[str, Any]], similar_table: Table, image: str,
-              storage: Storage) -> Workbook:
-    """The workbook of a table of pictures; `similar` may be empty.
+def catalogue(table: Table, similar: Table, image: str, storage: Storage, seen: bytes | None = None) -> Workbook:
+    """The workbook of a table of pictures; `similar` may be empty, `seen` is a PNG of the map made of pictures.
 
     Raises:
         AuthoringError: the table has no rows, or no label.
     """
     if not table.rows or "label" not in table.columns:
         raise AuthoringError(f"{table.name} needs rows and a column label: write it with `python run.py classify`.")
-    parts = _parts(table, similar_table if similar else None, image, storage)
+    parts = _parts(table, similar if similar.rows else None, image, storage)
     sheets = {name: sheet for name, sheet in _sheets(parts).items() if sheet is not None}
-    dashboard = Dashboard(NAME, _zones(parts, sheets))
+    dashboard = Dashboard(NAME, _zones(parts, sheets, has_picture=seen is not None))
     return Workbook(NAME, list(parts.parameters.values()), list(sheets.values()), [dashboard],
-                    list(_actions(parts, sheets, dashboard)))
+                    _actions(parts, sheets, dashboard), {} if seen is None else {_SEEN: seen})
 
 
 def _parts(table: Table, similar: Table | None, image: str, storage: Storage) -> _Parts:
@@ -103,13 +104,16 @@ def _sheets(parts: _Parts) -> dict[str, Sheet | None]:
     label = parts.pill("label")
     size = pictures.by_caption("Mark Size")
     base = Sheet("", pictures, "Text", only=parts.chosen)
+    told = [image, label, *([parts.pill("confidence")] if parts.review else [])]
+    addresses = [parts.pill(name) for name in ADDRESSES if parts.has(name)]
     map_sheet = None if not parts.has("map_x", "map_y") else replace(
         base, name="Map", mark="Circle", cols=[parts.pill("map_x")], rows=[parts.pill("map_y")], color=label,
-        size=measure(size, "Max"), detail=[image, *([parts.pill("confidence")] if parts.review else [])],
+        size=measure(size, "Max"), detail=[*told[:1], *told[2:], *addresses], tooltip=told,
         title="The map: pictures that are alike to the model lie together. Click one.")
     review = None if parts.review is None else replace(
-        base, name="Needs review", rows=[image, label], text=[parts.pill("confidence")],
-        only=(*parts.chosen, parts.review), sort=(image, parts.pill("confidence"), "ASC"), widths=(("Label", 70),),
+        base, name="Needs review", mark="Bar", rows=[image, label], cols=[parts.pill("confidence")],
+        has_labels=True, is_list=True, only=(*parts.chosen, parts.review), widths=(("Label", 70),),
+        sort=(image, parts.pill("confidence"), "ASC"),
         title="Needs review: below the threshold, or without an answer")
     return {
         "map": map_sheet,
@@ -118,7 +122,8 @@ def _sheets(parts: _Parts) -> dict[str, Sheet | None]:
         "similar": _similar_sheet(parts),
         "review": review,
         "thumbnails": None if not parts.has("thumbnail_url") else replace(
-            base, name="Thumbnails", rows=[parts.pill("thumbnail_url"), image, label],
+            base, name="Thumbnails", mark="Circle", color=label, is_list=True,
+            rows=[parts.pill("thumbnail_url"), image, label],
             only=(*parts.chosen, *([parts.review] if parts.review else [])),
             title="Thumbnail's menu: Image Role > URL, then these are pictures"),
         "count": replace(base, name="Count", text=[measure(parts.image, "Count")], font_size=22, title="Pictures"),
@@ -136,32 +141,44 @@ def _similar_sheet(parts: _Parts) -> Sheet | None:
         return None
     fields = source.fields
     only = [one for one in fields.values() if one.formula]
-    return Sheet("Similar pictures", source, "Text", only=only, text=[measure(fields["likeness"], "Avg")],
+    return Sheet("Similar pictures", source, "Bar", only=only, cols=[measure(fields["likeness"], "Avg")],
+                 has_labels=True,
                  rows=[dimension(fields[name]) for name in ("rank", "similar_path", "similar_label")],
                  widths=(("Rank", 40), ("Its Label", 70)), title="Most like the chosen picture")
 
 
-def _zones(parts: _Parts, sheets: dict[str, Sheet]) -> list[Zone]:
+def _zones(parts: _Parts, sheets: dict[str, Sheet], *, has_picture: bool) -> list[Zone]:
     zones = [Zone(0, 0, 620, 44, text=NAME, size=18)]
     zones += [Zone(620 + 190 * place, 0, 190, 60, parameter=one)
               for place, one in enumerate(reversed(parts.parameters.values()))]
     zones.append(Zone(0, 44, 620, 28, size=9, text="Classified by Pixfield. Choose a picture on the map: the list of"
                       " similar ones follows."))
     numbers = [name for name in ("count", "to review", "confidence") if name in sheets]
-    zones += [Zone(200 * place, 76, 200, 84, sheet=sheets[name]) for place, name in enumerate(numbers)]
+    width = 744 // len(numbers)
+    zones += [Zone(width * place, 76, width, 84, sheet=sheets[name]) for place, name in enumerate(numbers)]
     if "map" in sheets:
-        zones.append(Zone(0, 164, 740, 436, sheet=sheets["map"]))
-    zones.append(Zone(0, 604 if "map" in sheets else 164, 740, 196 if "map" in sheets else 636, sheet=sheets["labels"]))
+        zones.append(Zone(0, 160, 744, 430, sheet=sheets["map"]))
+    top = 590 if "map" in sheets else 160
+    zones.append(Zone(0, top, 744, 800 - top, sheet=sheets["labels"]))
+    top = 76
+    if has_picture:
+        zones += [Zone(744, top, 456, 24, text="The same map as pictures", size=10),
+                  Zone(744, top + 24, 456, 286, picture=_SEEN)]
+        top += 310
     right = [name for name in ("similar", "review") if name in sheets]
-    height = 724 // max(1, len(right))
-    zones += [Zone(744, 76 + place * height, 456, height - 4, sheet=sheets[name]) for place, name in enumerate(right)]
-    return zones
+    height = (800 - top) // max(1, len(right))
+    return zones + [Zone(744, top + place * height, 456, height, sheet=sheets[name])
+                    for place, name in enumerate(right)]
 
 
 def _actions(parts: _Parts, sheets: dict[str, Sheet], dashboard: Dashboard) -> list[Action]:
     actions: list[Action] = [SetParameter(f"Similar to this ({sheets[name].name})", dashboard, sheets[name],
                                           dimension(parts.image), parts.parameters["Similar to"])
                              for name in ("map", "review") if name in sheets]
+    if "map" in sheets:
+        actions += [OpenAddress(caption, dashboard, sheets["map"], parts.pill(name))
+                    for name, caption in zip(ADDRESSES, ("Open the picture", "Open what the model saw"), strict=True)
+                    if parts.has(name)]
     if "similar" in sheets and parts.similar is not None:
         chosen = dimension(parts.similar.fields["similar_path"])
         actions.append(SetParameter("Similar to this (Similar pictures)", dashboard, sheets["similar"], chosen,

@@ -30,6 +30,8 @@ KNOWN: Mapping[str, Known] = {
     "border_share": Known("Border Share", SHARE), "duplicate_group": Known("Duplicate Group"),
     "thumbnail_url": Known("Thumbnail"), "explanation_url": Known("Explanation"),
     "truth_probability": Known("Confidence in Truth", SHARE), "likeness": Known("Likeness", "n0.000"),
+    "label_at": Known("Label at Rank"), "confidence_at": Known("Confidence at Rank", SHARE),
+    "probability": Known("Probability", SHARE), "similarity": Known("Similarity", "n0.000"),
     "rank": Known("Rank"), "similar_path": Known("Similar Picture"), "similar_label": Known("Its Label"),
 }
 DISCRETE = ("rank",)

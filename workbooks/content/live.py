@@ -1,8 +1,8 @@
 """*Live*: every function of the server as calculated fields against TabPy, and beside each the extract's own answers.
 
-The fields are made of the server's function table, so that a function that is added there is here, too. Every field of a
-sheet is addressed along the path's column, for which Tableau sends one request with the whole column. The dashboard in
-front has answers of the extract only: with TabPy down the workbook opens as well.
+The fields are made of the server's function table, so that a function that is added there is here, too. Every field of
+a sheet is addressed along the path's column, for which Tableau sends one request with the whole column. The dashboard
+in front has answers of the extract only: with TabPy down the workbook opens as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workbooks.authoring.source import Source, Storage
 from workbooks.authoring.table import Table
 from workbooks.authoring.workbook import Workbook
 from workbooks.content.calculated import is_chosen_model, needs_review
-from workbooks.content.columns import KNOWN, SHARE, fields_of, natural
+from workbooks.content.columns import KNOWN, fields_of, natural
 from workbooks.gathering.classified import ANSWERS, IMAGE, MODEL, TRUTH
 
 NAME = "Live"
@@ -75,24 +75,21 @@ def functions_of(described: Sequence[Mapping[str, Any]]) -> list[Function]:
 
 def live(rows: Sequence[Mapping[str, Any]], functions: Sequence[Function], labels: Mapping[str, Sequence[str]],
          storage: Storage) -> Workbook:
-    """The workbook of classified pictures; `labels` are the classes of each model, whose first is what it opens with."""
+    """The workbook of classified pictures; `labels` are the classes of each model, the first of which it opens with."""
     parameters = _parameters(rows, labels)
     source = _source(rows, functions, parameters, storage)
     groups = _groups(functions)
     sheets = {(group, form): _live_sheet(source, group, names, form) for group, names in groups.items()
               for form in FORMS}
     twins = {group: sheet for group, names in groups.items() if (sheet := _twin_sheet(source, group, names))}
-    dashboards = [
-        Dashboard("From the extract", _zones(list(twins.values())[:4], parameters, _EXTRACT_NOTE)),
-        Dashboard("Live by scripts", _zones([sheets[group, "script"] for group in _shown(groups)], parameters,
-                                            _LIVE_NOTE)),
-        Dashboard("Live by model extensions", _zones([sheets[group, "model extension"] for group in _shown(groups)],
-                                                     parameters, _LIVE_NOTE))]
+    shown = {"From the extract": (list(twins.values())[:4], _EXTRACT_NOTE)} | {
+        f"Live by {form}s": ([sheets[group, form] for group in list(groups)[:4]], _LIVE_NOTE) for form in FORMS}
+    dashboards = [Dashboard(name, _zones(name, on_it, parameters, note)) for name, (on_it, note) in shown.items()]
     return Workbook(NAME, list(parameters.values()), [*twins.values(), *sheets.values()], dashboards)
 
 
-_EXTRACT_NOTE = "Answers of the extract, without TabPy. The dashboards beside this one ask TabPy: connect it first by" \
-    " Help > Settings and Performance > Manage Analytics Extension Connection."
+_EXTRACT_NOTE = ("Answers of the extract, without TabPy. The dashboards beside this one ask TabPy: connect it first by"
+                 " Help > Settings and Performance > Manage Analytics Extension Connection.")
 _LIVE_NOTE = "Every field is one request with the whole column. Pending rows come with another value of Refresh."
 
 
@@ -128,7 +125,7 @@ def _source(rows: Sequence[Mapping[str, Any]], functions: Sequence[Function], pa
     review = needs_review(parameters["threshold"], NAME)
     calculated = [is_chosen_model(parameters["model"], NAME), review,
                   *(_script_field(function, parameters, form, review) for function in functions for form in FORMS)]
-    fields = fields_of(table, dict.fromkeys(ASKED, SHARE) | {"similarity": "n0.000"})
+    fields = fields_of(table)
     return Source(table, "Pictures", fields | {one.name: one for one in calculated}, storage)
 
 
@@ -151,39 +148,40 @@ def _groups(functions: Sequence[Function]) -> dict[str, list[Function]]:
     return {group: found for group, found in groups.items() if found}
 
 
-def _shown(groups: Mapping[str, object]) -> list[str]:
-    """The sheets on the live dashboards: four, since each of their fields is a request."""
-    return list(groups)[:4]
-
-
 def _live_sheet(source: Source, group: str, functions: Sequence[Function], form: Form) -> Sheet:
     path = source.fields[IMAGE]
     pills = [script(source.fields[calculation_name(NAME, form, one.name)], path) for one in functions]
-    return Sheet(f"{group}, {form}", source, "Text", rows=[dimension(path), *pills],
-                 only=[source.by_caption("Is of the Model")], title=f"{group}: asked live, by {form}")
+    return _listing(f"{group}, {form}", source, pills, f"{group}: asked live, by {form}")
 
 
 def _twin_sheet(source: Source, group: str, functions: Sequence[Function]) -> Sheet | None:
     pills = [pill for one in functions if (pill := _twin(source, one)) is not None]
     if not pills:
         return None
-    return Sheet(f"{group}, extract", source, "Text", rows=[dimension(source.fields[IMAGE]), *pills],
-                 only=[source.by_caption("Is of the Model")], title=f"{group}: from the extract")
+    return _listing(f"{group}, extract", source, pills, f"{group}: from the extract")
+
+
+def _listing(name: str, source: Source, pills: Sequence[Pill], title: str) -> Sheet:
+    """A row a picture: texts as headers, numbers as bars; without a number the last text stands in the cells."""
+    texts, numbers = ([pill for pill in pills if pill.is_measure == is_number] for is_number in (False, True))
+    cells = [] if numbers else [texts.pop()]
+    return Sheet(name, source, "Bar" if numbers else "Text", rows=[dimension(source.fields[IMAGE]), *texts],
+                 cols=numbers, text=cells, only=[source.by_caption("Is of the Model")], has_labels=True, is_list=True,
+                 title=title)
 
 
 def _twin(source: Source, function: Function) -> Pill | None:
-    """The extract's own column of a function, as headers beside the path."""
+    """The extract's own column of a function."""
     if function.column == "needs_review":
         return dimension(source.by_caption("Needs Review"))
     one = source.fields.get(function.column)
     if one is None:
         return None
-    pill = measure(one, "Avg") if not one.is_dimension else dimension(one)
-    return Pill(one, pill.derivation, is_discrete=True)
+    return dimension(one) if one.is_dimension else measure(one, "Avg")
 
 
-def _zones(sheets: Sequence[Sheet], parameters: Mapping[str, Parameter], note: str) -> list[Zone]:
-    zones = [Zone(0, 0, 300, 44, text=NAME, size=18), Zone(0, 60, 1200, 30, size=10, text=note)]
+def _zones(name: str, sheets: Sequence[Sheet], parameters: Mapping[str, Parameter], note: str) -> list[Zone]:
+    zones = [Zone(0, 0, 300, 44, text=name, size=18), Zone(0, 60, 1200, 30, size=10, text=note)]
     zones += [Zone(300 + 150 * place, 0, 150, 60, parameter=one) for place, one in enumerate(parameters.values())]
     places = ((0, 94), (604, 94), (0, 449), (604, 449))
     return zones + [Zone(x, y, 596, 351, sheet=sheet) for (x, y), sheet in zip(places, sheets, strict=False)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from workbooks.gathering import measured
 from workbooks.gathering.classified import IMAGE, MODEL, TRUTH
 
 NAME = "Model quality"
+MOST_SEEN = 4
+_SEEN = "Image/mistakes.png"
 MISTAKES: Mapping[str, Datatype] = {MODEL: "string", "Picture": "string", "Truth": "string", "Predicted": "string",
                                     "Confidence": "real", "Confidence in Truth": "real", "Thumbnail": "string"}
 _TABLES: Mapping[str, tuple[str, Mapping[str, Datatype]]] = {
@@ -63,16 +65,17 @@ class _Measured:
 
 
 def quality(rows: Mapping[str, Sequence[Mapping[str, Any]]], models: Sequence[str], storage: Storage,
-            pictures: Mapping[str, bytes]) -> Workbook:
+            seen: bytes | None = None) -> Workbook:
     """The workbook of tables by their names; those without rows, and their sheets, are left out.
 
-    `pictures` is at most one picture of mistakes, by its name in the package.
+    `seen` is a PNG of the first `MOST_SEEN` mistakes.
     """
     model = Parameter("Model", "string", models[0], members=models)
     found = {name: _measured(name, rows[name], model, storage) for name in _TABLES if rows.get(name)}
-    sheets = {name: sheet for name, make in _SHEETS.items() if (sheet := make(found)) is not None}
-    dashboard = Dashboard(NAME, _zones(sheets, model, next(iter(pictures), "")))
-    return Workbook(NAME, [model], list(sheets.values()), [dashboard], pictures=pictures)
+    sheets = {name: make(found[table]) for name, (table, make) in _SHEETS.items() if table in found}
+    dashboard = Dashboard(NAME, _zones(sheets, model, has_picture=seen is not None))
+    return Workbook(NAME, [model], list(sheets.values()), [dashboard],
+                    pictures={} if seen is None else {_SEEN: seen})
 
 
 def _measured(name: str, rows: Sequence[Mapping[str, Any]], model: Parameter, storage: Storage) -> _Measured:
@@ -84,80 +87,77 @@ def _measured(name: str, rows: Sequence[Mapping[str, Any]], model: Parameter, st
     return _Measured(Source(table, caption, fields, storage, colours), only)
 
 
-def _confusion(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("confusion")
-    return one and Sheet("Confusion matrix", one.source, "Square", rows=[one.on("Truth")], cols=[one.on("Predicted")],
-                         color=one.mean("Share of truth"), text=[one.total("Pictures")], only=one.only, has_labels=True,
-                         title="What is taken for what: truth in rows, answers in columns")
+def _confusion(one: _Measured) -> Sheet:
+    return Sheet("Confusion matrix", one.source, "Square", rows=[one.on("Truth")], cols=[one.on("Predicted")],
+                 color=one.mean("Share of truth"), text=[one.total("Pictures")], only=one.only, has_labels=True,
+                 title="What is taken for what: truth in rows, answers in columns")
 
 
-def _classes(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("classes")
-    return one and Sheet("Precision and recall", one.source, "Bar", rows=[one.on("Class")],
-                         cols=[one.mean("Precision"), one.mean("Recall")], only=one.only, has_labels=True,
-                         title="Precision and recall by class")
+def _classes(one: _Measured) -> Sheet:
+    return Sheet("Precision and recall", one.source, "Bar", rows=[one.on("Class")],
+                 cols=[one.mean("Precision"), one.mean("Recall")], only=one.only, has_labels=True,
+                 title="Precision and recall by class")
 
 
-def _reliability(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("reliability")
-    return one and Sheet("Reliability", one.source, "Line", cols=[Pill(one.source.fields["Confidence"])],
-                         rows=[one.mean("Accuracy")], color=one.on("Line"), only=one.only,
-                         title="Are confidences true? On the grey line they are")
+def _reliability(one: _Measured) -> Sheet:
+    return Sheet("Reliability", one.source, "Line", cols=[Pill(one.source.fields["Confidence"])],
+                 rows=[one.mean("Accuracy")], color=one.on("Line"), only=one.only,
+                 title="Are confidences true? On the grey line they are")
 
 
-def _coverage(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("coverage")
-    return one and Sheet("Coverage", one.source, "Line", cols=[Pill(one.source.fields["Coverage"])],
-                         rows=[one.mean("Accuracy")], only=one.only,
-                         title="Accuracy over the share that is answered alone")
+def _coverage(one: _Measured) -> Sheet:
+    return Sheet("Coverage", one.source, "Line", cols=[Pill(one.source.fields["Coverage"])],
+                 rows=[one.mean("Accuracy")], only=one.only,
+                 title="Accuracy over the share that is answered alone")
 
 
-def _mistakes(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("mistakes")
-    return one and Sheet("Worst mistakes", one.source, "Text", only=one.only,
-                         rows=[one.on("Picture"), one.on("Truth"), one.on("Predicted")], text=[one.mean("Confidence")],
-                         sort=(one.on("Picture"), one.mean("Confidence"), "DESC"),
-                         widths=(("Truth", 70), ("Predicted", 70)), title="Worst mistakes: wrong, and sure of it")
+def _mistakes(one: _Measured) -> Sheet:
+    return Sheet("Worst mistakes", one.source, "Bar", only=one.only, has_labels=True, is_list=True,
+                 rows=[one.on("Picture"), one.on("Truth"), one.on("Predicted")], cols=[one.mean("Confidence")],
+                 sort=(one.on("Picture"), one.mean("Confidence"), "DESC"),
+                 widths=(("Truth", 70), ("Predicted", 70)), title="Worst mistakes: wrong, and sure of it")
 
 
-def _leaderboard(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("leaderboard")
-    return one and Sheet("Leaderboard", one.source, "Bar", rows=[one.on("Network")], cols=[one.mean("Accuracy")],
-                         only=one.only, sort=(one.on("Network"), one.mean("Accuracy"), "DESC"), has_labels=True,
-                         title="What was tried in training, by accuracy")
+def _leaderboard(one: _Measured) -> Sheet:
+    return Sheet("Leaderboard", one.source, "Bar", rows=[one.on("Network")], cols=[one.mean("Accuracy")],
+                 only=one.only, sort=(one.on("Network"), one.mean("Accuracy"), "DESC"), has_labels=True,
+                 title="What was tried in training, by accuracy")
 
 
-def _depth(found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("depth")
-    return one and Sheet("Depth", one.source, "Line", cols=[Pill(one.source.fields["Epoch"])],
-                         rows=[one.mean("Test error")], color=one.on("Network"),
-                         title="Depth: plain and residual networks, test error by epoch")
+def _depth(one: _Measured) -> Sheet:
+    return Sheet("Depth", one.source, "Line", cols=[Pill(one.source.fields["Epoch"])],
+                 rows=[one.mean("Test error")], color=one.on("Network"),
+                 title="Depth: plain and residual networks, test error by epoch")
 
 
-def _number(name: str, column: str, title: str, found: Mapping[str, _Measured]) -> Sheet | None:
-    one = found.get("summary")
-    return one and Sheet(name, one.source, "Text", text=[one.mean(column)], only=one.only, font_size=22, title=title)
+def _number(name: str, column: str) -> Callable[[_Measured], Sheet]:
+    return lambda one: Sheet(name, one.source, "Text", text=[one.mean(column)], only=one.only, font_size=22, title=name)
 
 
-_SHEETS = {
-    "accuracy": lambda found: _number("Accuracy", "Accuracy", "Accuracy", found),
-    "pictures": lambda found: _number("Pictures", "Pictures", "Pictures", found),
-    "error": lambda found: _number("Calibration error", "Calibration error", "Calibration error", found),
-    "confusion": _confusion, "classes": _classes, "reliability": _reliability, "coverage": _coverage,
-    "mistakes": _mistakes, "leaderboard": _leaderboard, "depth": _depth,
+_SHEETS: Mapping[str, tuple[str, Callable[[_Measured], Sheet]]] = {
+    "accuracy": ("summary", _number("Accuracy", "Accuracy")),
+    "pictures": ("summary", _number("Pictures", "Pictures")),
+    "error": ("summary", _number("Calibration error", "Calibration error")),
+    **{name: (name, make) for name, make in (
+        ("confusion", _confusion), ("classes", _classes), ("reliability", _reliability), ("coverage", _coverage),
+        ("mistakes", _mistakes), ("leaderboard", _leaderboard), ("depth", _depth))},
 }
+"""Sheet -> its table, and how it is made."""
 
 
-def _zones(sheets: Mapping[str, Sheet], model: Parameter, picture: str) -> list[Zone]:
-    """Three columns below a line of numbers; what is there moves up."""
+def _zones(sheets: Mapping[str, Sheet], model: Parameter, *, has_picture: bool) -> list[Zone]:
+    """Three columns below a line of numbers; what is there shares the height."""
     zones = [Zone(0, 0, 620, 44, text=NAME, size=18), Zone(1000, 0, 200, 60, parameter=model),
              Zone(0, 44, 620, 28, size=9, text="Measured by Pixfield on pictures the model was not trained on.")]
     numbers = [sheets[name] for name in ("accuracy", "pictures", "error") if name in sheets]
-    zones += [Zone(200 * place, 76, 200, 84, sheet=sheet) for place, sheet in enumerate(numbers)]
-    columns = ((0, 436, ("confusion", "leaderboard")), (440, 376, ("classes", "depth")),
-               (820, 380, ("reliability", "coverage", "mistakes")))
-    for x, width, names in columns:
+    zones += [Zone(400 * place, 76, 400, 84, sheet=sheet) for place, sheet in enumerate(numbers)]
+    room = 130 if has_picture else 0
+    for x, width, height, names in ((0, 436, 640, ("confusion", "leaderboard")), (436, 372, 640, ("classes", "depth")),
+                                    (808, 392, 640 - room, ("reliability", "coverage", "mistakes"))):
         there = [sheets[name] for name in names if name in sheets]
-        height = (636 - (70 if picture and x == 820 else 0)) // max(1, len(there))
-        zones += [Zone(x, 164 + place * height, width, height - 4, sheet=sheet) for place, sheet in enumerate(there)]
-    return [*zones, *([Zone(820, 732, 380, 66, picture=picture)] if picture else [])]
+        each = height // max(1, len(there))
+        zones += [Zone(x, 160 + place * each, width, each, sheet=sheet) for place, sheet in enumerate(there)]
+    if has_picture:
+        zones += [Zone(808, 800 - room, 392, 24, text="The worst mistakes, in that order", size=10),
+                  Zone(808, 824 - room, 392, room - 24, picture=_SEEN)]
+    return zones

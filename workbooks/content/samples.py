@@ -11,19 +11,18 @@ from workbooks.authoring.errors import AuthoringError
 from workbooks.authoring.source import Storage
 from workbooks.authoring.table import Table, read_csv
 from workbooks.authoring.workbook import Workbook
-from workbooks.content.catalogue import catalogue
+from workbooks.content.catalogue import MAP_SIDE, MAP_SIZE, catalogue
 from workbooks.content.live import ASKED, RANK, Function, functions_of, live
-from workbooks.content.quality import mistakes, quality
+from workbooks.content.quality import MOST_SEEN, mistakes, quality
 from workbooks.gathering import classified, measured
 from workbooks.gathering.classified import COLUMNS, IMAGE, SIMILAR
 from workbooks.gathering.client import Client
 from workbooks.gathering.demo_server import DIGITS_TABLE
-from workbooks.gathering.mistake_strip import mistake_strip
+from workbooks.gathering.picture_sheets import picture_map, picture_row
 from workbooks.gathering.pictures import Pictures, from_folder, from_table, golden
 
 _LIVE_ROWS = 100  # a model: a live view asks for all of them with every field
 _DIGITS, _DIGITS_SOURCE = "digits", "sklearn:digits"
-_STRIP = "Image/mistakes.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,8 @@ def samples(client: Client, wishes: Wishes, storage: Storage, say: Callable[[str
         raise AuthoringError("No model has pictures to classify: name some with --pictures MODEL=FOLDER.")
     table = Table("catalogue", COLUMNS, [row for one in found for row in one.rows])
     similar = [row for one in found for row in one.similar]
-    yield catalogue(table, similar, Table("similar", SIMILAR, similar), IMAGE, storage)
+    seen = picture_map(found[0].rows, IMAGE, found[0].pictures.folder, size=MAP_SIZE, side=MAP_SIDE)
+    yield catalogue(table, Table("similar", SIMILAR, similar), IMAGE, storage, seen)
     yield _quality(found, wishes, storage, say)
     yield live([row for one in found for row in one.asked], functions, {one.name: one.labels for one in found}, storage)
 
@@ -87,7 +87,8 @@ def _gathered(client: Client, model: str, functions: Sequence[Function], wishes:
     if board := measured.leaderboard_rows(model, about["about"]):
         tables["leaderboard"] = board
     asked = _asked(client, model, rows[:_LIVE_ROWS], about["labels"], functions)
-    return _Gathered(model, pictures, about["labels"], rows, classified.similar_rows(client, model, rows), tables, asked)
+    similar = classified.similar_rows(client, model, rows)
+    return _Gathered(model, pictures, about["labels"], rows, similar, tables, asked)
 
 
 def _pictures(model: str, wishes: Wishes) -> Pictures | None:
@@ -128,8 +129,8 @@ def _quality(found: Sequence[_Gathered], wishes: Wishes, storage: Storage, say: 
         if not rows.get(name):
             say(f"Model quality has no {name}: {what}")
     first = found[0]
-    strip = mistake_strip([row for row in rows["mistakes"] if row["Model"] == first.name], first.pictures.folder)
-    return quality(rows, measured_models, storage, {_STRIP: strip} if strip else {})
+    worst = [first.pictures.folder / row["Picture"] for row in rows["mistakes"] if row["Model"] == first.name]
+    return quality(rows, measured_models, storage, picture_row(worst, side=96, most=MOST_SEEN))
 
 
 def _depth(path: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from workbooks.content.columns import COLOURS, natural
 from workbooks.drawing.svg import GRID, INK, LINE, MUTED, circle, fitted, line, n, polyline, rect, text
 from workbooks.drawing.view import Mark, number, shown
 
-_ROW = 19.0  # a table's row in pixels
+_ROW, _SQUEEZED = 19.0, 13.0  # a row of a list in pixels, and of a sheet that is fitted into its zone
+_BAR = 84.0  # the least a column of bars needs
 
 
 class Box(NamedTuple):
@@ -91,7 +92,8 @@ def _ticks(scale: _Scale, wanted: int) -> list[float]:
     rough = (scale.high - scale.low) / wanted
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * 0.999)
-    return [place * step for place in range(math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9) + 1)]
+    first, last = math.ceil(scale.low / step - 1e-9), math.floor(scale.high / step + 1e-9)
+    return [place * step for place in range(first, last + 1)]
 
 
 def _axes(x: _Scale, y: _Scale, x_pill: Pill, y_pill: Pill) -> list[str]:
@@ -120,7 +122,7 @@ def _legend(colours: Mapping[Any, str], x: float, y: float, height: float) -> li
     parts = []
     for place, (member, colour) in enumerate(list(colours.items())[:most]):
         parts += [rect(x, y + place * 16, 9, 9, colour, radius=2),
-                  text(x + 14, y + place * 16 + 8.5, fitted(str(member), 92))]
+                  text(x + 14, y + place * 16 + 8.5, fitted(str(member), 110))]
     return parts
 
 
@@ -150,24 +152,47 @@ def _scatter(sheet: Sheet, found: Sequence[Mark], box: Box) -> list[str]:
 
 
 def _bars(sheet: Sheet, found: Sequence[Mark], box: Box) -> list[str]:
-    head, colours = sheet.rows[0], _colours(sheet, found)
-    step = min(30.0, (box.height - 22) / len(found))
-    left = min(120.0, 14 + 6 * max(len(shown(head, mark[head.instance])) for mark in found))
-    width = (box.width - left) / len(sheet.cols)
-    parts = []
+    """Headers left, a bar for each number beside them; as many rows as there is room for."""
+    colours, least = _colours(sheet, found), _ROW if sheet.is_list else _SQUEEZED
+    step = min(58.0 if not sheet.is_list else 26.0, max(least, (box.height - 20) / len(found)))
+    most = int((box.height - 20) / step + 0.01)
+    body = found if len(found) <= most else found[:most - 1]
+    widths = _header_widths(sheet, body, box.width - _BAR * len(sheet.cols))
+    places = [box.x + sum(widths[:place]) for place in range(len(widths))]
+    parts = [text(x, box.y + 11, fitted(pill.label, width - 6), weight="600")
+             for pill, x, width in zip(sheet.rows, places, widths, strict=True)]
+    for row, mark in enumerate(body):
+        y = box.y + 18 + row * step
+        parts += [line(box.x, y, box.x + box.width, y)]
+        parts += [text(x, y + step / 2 + 3.5, fitted(shown(pill, mark[pill.instance]), width - 6), color=INK)
+                  for pill, x, width in zip(sheet.rows, places, widths, strict=True)]
+    width = (box.width - sum(widths)) / len(sheet.cols)
     for place, pill in enumerate(sheet.cols):
-        start = box.x + left + place * width
-        parts.append(text(start, box.y + 11, pill.label, weight="600"))
-        scale = _scale([mark[pill.instance] or 0 for mark in found], start, start + width - 56, with_zero=True)
-        for row, mark in enumerate(found):
-            y, value = box.y + 18 + row * step, mark[pill.instance]
+        start = box.x + sum(widths) + place * width
+        parts.append(text(start, box.y + 11, fitted(pill.label, width - 4), weight="600"))
+        scale = _scale([mark[pill.instance] or 0 for mark in found], start, start + width - 48, with_zero=True)
+        for row, mark in enumerate(body):
             colour = colours.get(mark[sheet.color.instance], MARK) if sheet.color else MARK
-            parts.append(rect(start, y + step * 0.14, scale.at(value or 0) - start, step * 0.72, colour, radius=1))
-            parts.append(text(scale.at(value or 0) + 5, y + step / 2 + 3.5, shown(pill, value), size=9, color=INK))
-    parts += [text(box.x + left - 6, box.y + 18 + row * step + step / 2 + 3.5,
-                   fitted(shown(head, mark[head.instance]), left - 8), color=INK, anchor="end")
-              for row, mark in enumerate(found)]
+            parts += _bar(scale, box.y + 18 + row * step, step, pill, mark[pill.instance], colour)
+    if len(body) < len(found):
+        parts.append(text(box.x, box.y + 18 + len(body) * step + 13, f"… and {len(found) - len(body):,} more"))
     return parts
+
+
+def _bar(scale: _Scale, y: float, step: float, pill: Pill, value: float | None, colour: str) -> list[str]:
+    if value is None:
+        return []
+    zero, end = scale.at(0), scale.at(value)
+    return [rect(min(zero, end), y + step * 0.16, abs(end - zero), step * 0.68, colour, radius=1),
+            text(max(zero, end) + 4, y + step / 2 + 3.5, shown(pill, value), size=9, color=INK)]
+
+
+def _header_widths(sheet: Sheet, found: Sequence[Mark], most: float) -> list[float]:
+    """As wide as their words, all together at most as wide as the bars leave."""
+    wanted = dict(sheet.widths)
+    needs = [float(wanted.get(pill.field.label) or min(150.0, 14 + 6.2 * max(
+        len(pill.label), *(len(shown(pill, mark[pill.instance])) for mark in found)))) for pill in sheet.rows]
+    return [need * min(1.0, most / sum(needs)) for need in needs]
 
 
 def _matrix(sheet: Sheet, found: Sequence[Mark], box: Box) -> list[str]:
@@ -183,7 +208,8 @@ def _matrix(sheet: Sheet, found: Sequence[Mark], box: Box) -> list[str]:
               for place, name in enumerate(rows)]
     parts.append(rect(box.x + left, box.y + 16, wide * len(cols), high * len(rows), "#ffffff", GRID))
     for mark in found:
-        x, y = box.x + left + cols.index(mark[across.instance]) * wide, box.y + 16 + rows.index(mark[down.instance]) * high
+        x = box.x + left + cols.index(mark[across.instance]) * wide
+        y = box.y + 16 + rows.index(mark[down.instance]) * high
         share = float(mark[color.instance] or 0)
         parts.append(rect(x + 1, y + 1, wide - 2, high - 2, _blue(share), radius=2))
         parts.append(text(x + wide / 2, y + high / 2 + 3.5, shown(sheet.text[0], mark[sheet.text[0].instance]),
@@ -201,7 +227,7 @@ def _lines(sheet: Sheet, found: Sequence[Mark], box: Box) -> list[str]:
     x_pill, y_pill, color = sheet.cols[0], sheet.rows[0], sheet.color
     placed = [mark for mark in found if mark[x_pill.instance] is not None and mark[y_pill.instance] is not None]
     colours = _colours(sheet, placed)
-    x = _scale([mark[x_pill.instance] for mark in placed], box.x + 52, box.x + box.width - (120 if color else 12))
+    x = _scale([mark[x_pill.instance] for mark in placed], box.x + 52, box.x + box.width - (128 if color else 12))
     y = _scale([mark[y_pill.instance] for mark in placed], box.y + box.height - 34, box.y + 4)
     parts = _axes(x, y, x_pill, y_pill) + _legend(colours, x.end + 14, box.y + 6, box.height - 20)
     for member in colours or [None]:

@@ -51,5 +51,5 @@ def _control(parameter: Parameter, box: Box) -> list[str]:
 
 def _picture(data: bytes, box: Box) -> list[str]:
     encoded = base64.b64encode(data).decode("ascii")
-    return [f'<image x="{n(box.x)}" y="{n(box.y)}" width="{n(box.width)}" height="{n(box.height)}"'
-            f' preserveAspectRatio="xMinYMid meet" href="data:image/png;base64,{encoded}"/>']
+    return [(f'<image x="{n(box.x)}" y="{n(box.y)}" width="{n(box.width)}" height="{n(box.height)}"'
+            f' preserveAspectRatio="xMinYMid meet" href="data:image/png;base64,{encoded}"/>')]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workbooks.authoring.fields import Pill
@@ -34,7 +34,8 @@ def _aggregated(pill: Pill, rows: Sequence[Mapping[str, Any]], parameters: Mappi
         return None
     if pill.derivation == "Avg":
         return sum(values) / len(values)
-    return {"Sum": sum, "Min": min, "Max": max}[pill.derivation](values)
+    aggregate: dict[str, Callable[[list[Any]], Any]] = {"Sum": sum, "Min": min, "Max": max}
+    return aggregate[pill.derivation](values)
 
 
 def _ordered(sheet: Sheet, found: list[dict[str, Any]]) -> list[Mark]:

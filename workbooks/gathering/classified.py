@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ ADDRESSES = ("thumbnail_url", "explanation_url")
 SIMILAR: Mapping[str, Datatype] = {IMAGE: "string", MODEL: "string", "rank": "integer", "similar_path": "string",
                                    "similar_label": "string", "likeness": "real", "thumbnail_url": "string"}
 NEIGHBOURS = 8
+_DECIMALS = 4
 _EMBEDDING_ROWS = 1000  # what one request may ask for
 
 
@@ -57,7 +57,7 @@ def similar_rows(client: Client, model: str, rows: Sequence[Mapping[str, Any]]) 
         return []
     matrix = np.array([json.loads(vector) for vector in vectors if vector], np.float64)
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-    return nearest(kept, matrix @ matrix.T, image=IMAGE, decimals=4)
+    return nearest(kept, matrix @ matrix.T, image=IMAGE)
 
 
 def near_on_map(rows: Sequence[Mapping[str, Any]], image: str) -> list[dict[str, Any]]:
@@ -67,20 +67,24 @@ def near_on_map(rows: Sequence[Mapping[str, Any]], image: str) -> list[dict[str,
         return []
     places = np.array([(row["map_x"], row["map_y"]) for row in kept], np.float64)
     distances = np.hypot(places[:, :1] - places[:, 0], places[:, 1:] - places[:, 1])
-    return nearest(kept, 1 / (1 + distances), image=image, decimals=4)
+    return nearest(kept, 1 / (1 + distances), image=image)
 
 
-def nearest(rows: Sequence[Mapping[str, Any]], likeness: np.ndarray[Any, np.dtype[np.float64]], *, image: str,
-            decimals: int) -> list[dict[str, Any]]:
+def nearest(rows: Sequence[Mapping[str, Any]], likeness: np.ndarray[Any, np.dtype[np.float64]], *,
+            image: str) -> list[dict[str, Any]]:
     """The `NEIGHBOURS` most like each row, in the columns of `SIMILAR`; `likeness` is (N, N), higher is more like."""
     found = []
     most = min(NEIGHBOURS, len(rows) - 1)
     for place, row in enumerate(rows):
-        order = sorted(np.argpartition(-likeness[place], most)[:most + 1],
-                       key=lambda other, place=place: (-likeness[place, other], other))
-        for rank, other in enumerate([other for other in order if other != place][:most], 1):
-            value = float(likeness[place, other])
+        for rank, (value, other) in enumerate(_best(likeness[place], place, most), 1):
             found.append({IMAGE: row[image], MODEL: row.get(MODEL), "rank": rank, "similar_path": rows[other][image],
                           "similar_label": rows[other].get("label"), "thumbnail_url": rows[other].get("thumbnail_url"),
-                          "likeness": None if math.isnan(value) else round(value, decimals)})
+                          "likeness": round(value, _DECIMALS)})
     return found
+
+
+def _best(likeness: np.ndarray[Any, np.dtype[np.float64]], place: int, most: int) -> list[tuple[float, int]]:
+    """(likeness, place) of the most like `place`, itself left out; of equals the first in the table."""
+    near = [int(other) for other in np.argpartition(-likeness, most)[:most + 1]]
+    pairs = sorted((-float(likeness[other]), other) for other in near if other != place)
+    return [(-value, other) for value, other in pairs[:most]]

@@ -21,6 +21,10 @@ from workbooks.authoring.errors import AuthoringError
 from workbooks.gathering.client import Client
 
 _START_S, _STOP_S = 180.0, 40.0
+if sys.platform == "win32":
+    _OWN_GROUP, _INTERRUPT = subprocess.CREATE_NEW_PROCESS_GROUP, signal.CTRL_BREAK_EVENT
+else:
+    _OWN_GROUP, _INTERRUPT = 0, signal.SIGINT
 DIGITS_TABLE = Path("demo") / "digits.csv"
 """Where the demo's table of pictures and their true labels lies in the state folder."""
 
@@ -39,8 +43,7 @@ def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Pat
                *(["--store", str(store)] if store else [])]
     client = Client(f"http://127.0.0.1:{port}")
     with tempfile.TemporaryFile() as log:
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
-        child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, creationflags=flags)
+        child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, creationflags=_OWN_GROUP)
         try:
             if not _is_up(child, client):
                 log.seek(0)
@@ -78,7 +81,7 @@ def _last_line(log: bytes) -> str:
 def _stop(child: subprocess.Popen[bytes]) -> None:
     """As Ctrl-C does, so that it takes its children with it."""
     if child.poll() is None:
-        child.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
+        child.send_signal(_INTERRUPT)
     try:
         child.wait(_STOP_S)
     except subprocess.TimeoutExpired:

@@ -49,7 +49,8 @@ def evaluation(model: str, source: str, store: Path) -> dict[str, Any] | None:
         AuthoringError: `models evaluate` cannot measure it; the text is its own.
     """
     if source:
-        command = [sys.executable, "-m", "server.models_cli", "evaluate", model, source, "--json", "--store", str(store)]
+        command = [sys.executable, "-m", "server.models_cli", "evaluate", model, source, "--json",
+                   "--store", str(store)]
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
         if done.returncode != 0:
             raise AuthoringError(f"{model} cannot be measured on {source}: {done.stderr.strip()}")
