@@ -29,8 +29,7 @@ _PUBLIC_URL = "http://127.0.0.1:9005"  # where `serve` and `demo` answer by defa
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build what the command line says; returns the exit status: 0, or 1 with one sentence why not."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         for workbook in _workbooks(arguments):
             _write(workbook, arguments)
@@ -42,33 +41,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run.py workbooks build", usage="run.py workbooks build [options]",
-                                     description="Tableau workbooks that open without a server.")
-    parser.add_argument("--out", type=Path, default=Path("workbooks"), metavar="DIR",
-                        help="where they go (default: workbooks)")
-    parser.add_argument("--tableau", choices=tuple(TARGETS), default="2024.2",
-                        help="the form: 2024.2 opens in that and newer ones (default), 2026.1 from there on")
-    parser.add_argument("--extract", choices=("hyper", "csv"), default=None,
-                        help="what the workbook reads: a Hyper extract (default where pantab is installed), or CSV")
-    parser.add_argument("--data", type=Path, metavar="CSV", help="the catalogue of this table instead of the samples")
-    parser.add_argument("--image-column", metavar="NAME", help="the table's column of pictures")
-    parser.add_argument("--server", metavar="URL", help="a running server, instead of one that is started")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="the token that server wants")
-    parser.add_argument("--pictures", action="append", default=[], metavar="MODEL=SOURCE", help="labelled pictures for"
-                        " a model: a folder with a subfolder a class; repeat it for more")
-    parser.add_argument("--depth", type=Path, metavar="CSV", help="depth.csv of `run.py experiment depth`")
-    parser.add_argument("--rows", type=int, default=1000, metavar="N", help="pictures a model (default: 1000)")
-    parser.add_argument("--public-url", default=_PUBLIC_URL, metavar="URL",
-                        help=f"what picture addresses begin with (default: {_PUBLIC_URL})")
-    parser.add_argument("--no-addresses", action="store_true", help="leave picture addresses out: they hold for one"
-                        " state folder only")
-    parser.add_argument("--state", type=Path, default=_ROOT / "state", metavar="DIR",
-                        help="the state folder of the server that is started (default: state beside run.py)")
-    parser.add_argument("--store", type=Path, default=_ROOT / "models" / "store", metavar="DIR",
-                        help="the folder of model versions (default: models/store)")
-    parser.add_argument("--drawings", type=Path, metavar="DIR", help="draw each dashboard there, too, as SVG")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    one = argparse.ArgumentParser(prog="run.py workbooks build", usage="run.py workbooks build [options]",
+                                  description="Tableau workbooks that open without a server.")
+    one.add_argument("--out", type=Path, default=Path("tableau-workbooks"), metavar="DIR",
+                     help="where they go (default: tableau-workbooks)")
+    one.add_argument("--tableau", choices=tuple(TARGETS), default="2024.2",
+                     help="the form: 2024.2 opens in that and newer ones (default), 2026.1 from there on")
+    one.add_argument("--extract", choices=("hyper", "csv"), default=None,
+                     help="what the workbook reads: a Hyper extract (default where pantab is installed), or CSV")
+    one.add_argument("--data", type=Path, metavar="CSV", help="the catalogue of this table instead of the samples")
+    one.add_argument("--image-column", metavar="NAME", help="the table's column of pictures")
+    one.add_argument("--server", metavar="URL", help="a running server, instead of one that is started")
+    one.add_argument("--token-file", type=Path, metavar="FILE", help="the token that server wants")
+    one.add_argument("--pictures", action="append", default=[], metavar="MODEL=SOURCE", help="labelled pictures for"
+                     " a model: a folder with a subfolder a class; repeat it for more")
+    one.add_argument("--depth", type=Path, metavar="CSV", help="depth.csv of `run.py experiment depth`")
+    one.add_argument("--rows", type=_positive, default=1000, metavar="N", help="pictures a model (default: 1000)")
+    one.add_argument("--public-url", default=_PUBLIC_URL, metavar="URL",
+                     help=f"what picture addresses begin with (default: {_PUBLIC_URL})")
+    one.add_argument("--no-addresses", action="store_true", help="leave picture addresses out: they hold for one"
+                     " state folder only")
+    one.add_argument("--state", type=Path, default=_ROOT / "state", metavar="DIR",
+                     help="the state folder of the server that is started (default: state beside run.py)")
+    one.add_argument("--store", type=Path, default=_ROOT / "models" / "store", metavar="DIR",
+                     help="the folder of model versions (default: models/store)")
+    one.add_argument("--drawings", type=Path, metavar="DIR", help="draw each dashboard there, too, as SVG")
+    return one
+
+
+def _positive(text: str) -> int:
+    """A whole number from 1; argparse says what was wrong with another."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
 
 
 def _workbooks(arguments: argparse.Namespace) -> Iterator[Workbook]:
@@ -79,10 +87,21 @@ def _workbooks(arguments: argparse.Namespace) -> Iterator[Workbook]:
         yield own_catalogue(arguments.data, arguments.image_column, storage)
         return
     with _server(arguments) as client:
-        yield from samples(client, _wishes(arguments), storage, _say)
+        yield from samples(client, wishes(arguments), storage, _say)
 
 
-def _wishes(arguments: argparse.Namespace) -> Wishes:
+def _token(path: Path | None) -> str:
+    """The first line of the file."""
+    if path is None:
+        return ""
+    try:
+        return (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+    except OSError as exc:
+        raise AuthoringError(f"--token-file {path} cannot be read ({exc.strerror or exc}).") from exc
+
+
+def wishes(arguments: argparse.Namespace) -> Wishes:
+    """What the samples are to be made of."""
     return Wishes(store=arguments.store, state=None if arguments.server else arguments.state,
                   pictures=_named(arguments.pictures), depth=arguments.depth, rows=arguments.rows,
                   has_addresses=not arguments.no_addresses)
@@ -100,17 +119,14 @@ def _named(texts: Sequence[str]) -> dict[str, Path]:
 @contextlib.contextmanager
 def _server(arguments: argparse.Namespace) -> Iterator[Client]:
     if arguments.server:
-        token = ""
-        if arguments.token_file:
-            token = (arguments.token_file.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
-        yield Client(arguments.server.rstrip("/"), token)
+        yield Client(arguments.server.rstrip("/"), _token(arguments.token_file))
         return
     _say("Starting a server ...")
-    with demo_server(arguments.state, _image_folders(arguments), arguments.public_url, arguments.store) as client:
-        yield client
+    with demo_server(arguments.state, image_folders(arguments), arguments.public_url, arguments.store) as demo:
+        yield demo.client
 
 
-def _image_folders(arguments: argparse.Namespace) -> list[Path]:
+def image_folders(arguments: argparse.Namespace) -> list[Path]:
     """Where the server that is started may read: what was named, and the pictures that came with versions."""
     named = [path.with_suffix("") if path.suffix.lower() == ".csv" else path
              for path in _named(arguments.pictures).values()]

@@ -101,7 +101,7 @@ def _phone(dashboard: Dashboard) -> Element:
                                "y": 1000 + place * (98_000 // len(dashboard.sheets))}, _zone_style(4))
               for place, sheet in enumerate(dashboard.sheets)]
     flow = element("zone", {"h": 98_000, "id": _PHONE_FLOW, "param": "vert", "type-v2": "layout-flow", "w": 98_400,
-                            "x": 800, "y": 1000}, *sheets)
+                            "x": 800, "y": 1000}, *sheets, _zone_style(4))
     root = element("zone", {"h": WHOLE, "id": _PHONE_ROOT, "type-v2": "layout-basic", "w": WHOLE, "x": 0, "y": 0},
                    flow, _zone_style(8))
     height = 300 * max(1, len(dashboard.sheets))

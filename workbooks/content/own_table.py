@@ -33,8 +33,7 @@ def own_catalogue(path: Path, image_column: str | None, storage: Storage) -> Wor
     similar = near_on_map(labelled.rows, image) if "map_x" in table.columns and "map_y" in table.columns \
         and len(table.rows) <= _MOST_COMPARED else []
     columns = {image if name == IMAGE else name: kind for name, kind in SIMILAR.items() if name != "Model"}
-    rows = [{image if name == IMAGE else name: row[image if name == IMAGE else name] for name in SIMILAR
-             if name != "Model"} for row in similar]
+    rows = [{image if name == IMAGE else name: row[name] for name in SIMILAR if name != "Model"} for row in similar]
     seen = picture_map(labelled.rows, image, path.absolute().parent, size=MAP_SIZE, side=MAP_SIDE)
     return catalogue(labelled, Table("similar", columns, rows), image, storage, seen)
 

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from workbooks.authoring.errors import AuthoringError
@@ -29,8 +30,16 @@ DIGITS_TABLE = Path("demo") / "digits.csv"
 """Where the demo's table of pictures and their true labels lies in the state folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The server, and the address of the TabPy beside it."""
+
+    client: Client
+    tabpy: str
+
+
 @contextlib.contextmanager
-def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Path | None) -> Iterator[Client]:
+def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Path) -> Iterator[Demo]:
     """The demo on free ports until the block ends; picture addresses begin with `public_url`.
 
     Raises:
@@ -40,7 +49,7 @@ def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Pat
     command = [sys.executable, "-m", "server.demo", "--state", str(state), "--port", str(port), "--tabpy-port",
                str(tabpy_port), "--public-url", public_url,
                *(part for folder in images for part in ("--images", str(folder))),
-               *(["--store", str(store)] if store else [])]
+               "--store", str(store)]
     client = Client(f"http://127.0.0.1:{port}")
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, creationflags=_OWN_GROUP)
@@ -48,7 +57,7 @@ def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Pat
             if not _is_up(child, client):
                 log.seek(0)
                 raise AuthoringError(f"No server could be started: {_last_line(log.read())}")
-            yield client
+            yield Demo(client, f"http://127.0.0.1:{tabpy_port}")
         finally:
             _stop(child)
 
