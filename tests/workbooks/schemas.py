@@ -48,4 +48,4 @@ def _schema(path: Path, scratch: Path) -> etree.XMLSchema:
 def errors(schema: etree.XMLSchema, root: etree._Element) -> list[str]:
     """What a schema finds in a workbook."""
     schema.validate(root)
-    return [str(error.message) for error in schema.error_log]
+    return [line.partition(": ")[2] for line in str(schema.error_log).splitlines()]

@@ -19,9 +19,8 @@ from workbooks.content.live import COLUMNS, Function, live
 from workbooks.gathering.classified import SIMILAR, near_on_map
 
 Root = etree._Element
-ROWS = [{name: None for name in COLUMNS} | {"Image Path": f"{number} 画像].png", "Model": "m", "label": 'a "b"',
-                                            "confidence": 0.5 + number / 20, "map_x": number, "map_y": 1.5}
-        for number in range(5)]
+ROWS = [{**dict.fromkeys(COLUMNS), "Image Path": f"{number} 画像].png", "Model": "m", "label": 'a "b"',
+         "confidence": 0.5 + number / 20, "map_x": number, "map_y": 1.5} for number in range(5)]
 
 
 def small_catalogue() -> Workbook:

@@ -125,6 +125,14 @@ def test_what_is_left_out_is_said(built: Built) -> None:
                           "Model quality has no depth: no --depth depth.csv"]
 
 
+def test_the_document_shows_what_is_said(built: Built) -> None:
+    """Each line of the command's output, sizes aside."""
+    text = (Path(__file__).parents[2] / "docs" / "workbooks.md").read_text(encoding="utf-8")
+    lines = [f"{one.name}.twbx: {len(one.sheets)} sheets, {len(one.dashboards)} dashboards,"
+             f" {sum(len(source.table.rows) for source in one.sources):,} rows, " for one in built.workbooks.values()]
+    assert [line for line in [*built.said, *lines] if line not in text] == []
+
+
 def test_live_has_every_function(built: Built) -> None:
     """As a script and as a model extension, each on exactly one sheet; the front is answers of the extract."""
     live = built.workbooks["Live"]
@@ -171,7 +179,8 @@ def _asked(tabpy: str, one: Field, paths: list[str], values: dict[str, Any]) -> 
         answer: list[Any] = _post(f"{tabpy}/evaluate", {"script": quoted[0], "data": data})
         return answer
     function, *names = quoted
-    response: list[Any] = _post(f"{tabpy}/query/{function}", {"data": dict(zip(names, columns, strict=True))})["response"]
+    body = {"data": dict(zip(names, columns, strict=True))}
+    response: list[Any] = _post(f"{tabpy}/query/{function}", body)["response"]
     return response
 
 

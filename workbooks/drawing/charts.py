@@ -169,7 +169,7 @@ def _bars(sheet: Sheet, found: Sequence[Mark], box: Box) -> list[str]:
     width = (box.width - sum(widths)) / len(sheet.cols)
     for place, pill in enumerate(sheet.cols):
         start = box.x + sum(widths) + place * width
-        parts.append(text(start, box.y + 11, fitted(pill.label, width - 4), weight="600"))
+        parts.append(text(start, box.y + 11, fitted(pill.label, width - 10), weight="600"))
         scale = _scale([mark[pill.instance] or 0 for mark in found], start, start + width - 48, with_zero=True)
         for row, mark in enumerate(body):
             colour = colours.get(mark[sheet.color.instance], MARK) if sheet.color else MARK

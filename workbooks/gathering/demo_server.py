@@ -56,7 +56,8 @@ def demo_server(state: Path, images: Sequence[Path], public_url: str, store: Pat
         try:
             if not _is_up(child, client):
                 log.seek(0)
-                raise AuthoringError(f"No server could be started: {_last_line(log.read())}")
+                raise AuthoringError(f"No server could be started: {_last_line(log.read())} A running one is asked"
+                                     " with --server URL.")
             yield Demo(client, f"http://127.0.0.1:{tabpy_port}")
         finally:
             _stop(child)
