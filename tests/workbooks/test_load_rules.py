@@ -16,6 +16,7 @@ from workbooks.authoring.target import TARGETS
 from workbooks.authoring.workbook import Workbook
 from workbooks.content.catalogue import catalogue
 from workbooks.content.live import COLUMNS, Function, live
+from workbooks.drawing.view import marks
 from workbooks.gathering.classified import SIMILAR, near_on_map
 
 Root = etree._Element
@@ -24,9 +25,10 @@ ROWS = [{**dict.fromkeys(COLUMNS), "Image Path": f"{number} 画像].png", "Model
 
 
 def small_catalogue() -> Workbook:
-    """Of a few rows with awkward names."""
-    table = Table("catalogue", COLUMNS, ROWS)
-    return catalogue(table, Table("similar", SIMILAR, near_on_map(ROWS, "Image Path")), "Image Path", "csv")
+    """Of a few rows of two models, with awkward names."""
+    rows = [{**row, "Model": model} for model in ("m", "n") for row in ROWS]
+    similar = Table("similar", SIMILAR, near_on_map(ROWS, "Image Path"))
+    return catalogue(Table("catalogue", COLUMNS, rows), similar, "Image Path", "csv", models=["m", "n"])
 
 
 def small_live() -> Workbook:
@@ -96,6 +98,15 @@ def test_each_damage_is_found(root: Root, damage: str) -> None:
     """One fault at a time."""
     DAMAGES[damage](root)
     assert faults(root) != []
+
+
+def test_one_model_is_shown_at_a_time() -> None:
+    """Of two models' rows the chosen one's."""
+    workbook = small_catalogue()
+    count = next(sheet for sheet in workbook.sheets if sheet.name == "Count")
+    values = {one.caption: one.value for one in workbook.parameters}
+    assert [list(mark.values())[-1] for mark in marks(count, values)] == [5]
+    assert marks(count, values | {"Model": "nobody"}) == []
 
 
 def test_addressing_is_looked_at(tmp_path: Path) -> None:

@@ -72,6 +72,19 @@ def test_sheets_without_their_columns_are_left_out(tmp_path: Path) -> None:
     assert [one.get("name") for one in root.iterfind("worksheets/worksheet")] == ["Labels", "Count"]
 
 
+def test_a_column_that_is_called_as_ours(tmp_path: Path) -> None:
+    """No two fields read the same, and a column Model that is no model of ours is an ordinary one."""
+    rows = [["path", "Label", "label", "confidence", "Needs Review", "Model"], ["a.png", "x", "cat", "0.5", "no", "T4"],
+            ["b.png", "y", "dog", "1", "", ""]]
+    root = root_of(_built(tmp_path, rows))
+    assert faults(root) == []
+    read = [str(one.get("caption") or str(one.get("name"))[1:-1])
+            for one in root.iterfind("datasources/datasource[@caption='Pictures']/column")]
+    assert len(set(read)) == len(read)
+    assert {"Label", "label", "Needs Review", "Needs Review (calculated)"} <= set(read)
+    assert root.find("datasources/datasource[@name='Parameters']/column[@caption='Model']") is None
+
+
 @pytest.mark.parametrize(("rows", "more", "said"), [
     ([["path", "colour"], ["a.png", "red"]], [], "has no column label"),
     ([["name", "label"], ["a", "cat"]], [], "--image-column"),

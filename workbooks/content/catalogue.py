@@ -5,19 +5,20 @@ It is made of any table that has a column of pictures; a sheet whose columns are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from workbooks.authoring.actions import Action, OpenAddress, SetParameter
 from workbooks.authoring.dashboard import Dashboard, Zone
 from workbooks.authoring.errors import AuthoringError
-from workbooks.authoring.fields import Field, Pill, dimension, measure
+from workbooks.authoring.fields import Field, Pill, Row, dimension, measure
 from workbooks.authoring.parameters import Parameter
 from workbooks.authoring.sheet import Sheet
 from workbooks.authoring.source import Source, Storage
 from workbooks.authoring.table import Table
 from workbooks.authoring.workbook import Workbook
 from workbooks.content.calculated import is_chosen_model, is_picture, mark_size, needs_review
-from workbooks.content.columns import class_colours, fields_of
+from workbooks.content.columns import class_colours, fields_of, without_clashes
 from workbooks.gathering.classified import ADDRESSES, MODEL
 
 NAME = "Image catalogue"
@@ -35,6 +36,7 @@ class _Parts:
     pictures: Source
     similar: Source | None
     image: Field
+    size: Field
     chosen: tuple[Field, ...]
     review: Field | None
     parameters: dict[str, Parameter]
@@ -49,45 +51,47 @@ class _Parts:
         return all(any(row.get(name) is not None for row in self.pictures.table.rows) for name in names)
 
 
-def catalogue(table: Table, similar: Table, image: str, storage: Storage, seen: bytes | None = None) -> Workbook:
+def catalogue(table: Table, similar: Table, image: str, storage: Storage, *, seen: bytes | None = None,
+              models: Sequence[str] = ()) -> Workbook:
     """The workbook of a table of pictures; `similar` may be empty, `seen` is a PNG of the map made of pictures.
+
+    With `models` the column `Model` says of which each row is, and one of them is shown at a time; `seen` is the
+    first's.
 
     Raises:
         AuthoringError: the table has no rows, or no label.
     """
     if not table.rows or "label" not in table.columns:
         raise AuthoringError(f"{table.name} needs rows and a column label: write it with `python run.py classify`.")
-    parts = _parts(table, similar if similar.rows else None, image, storage)
+    parts = _parts(table, similar if similar.rows else None, image, storage, models)
     sheets = {name: sheet for name, sheet in _sheets(parts).items() if sheet is not None}
     dashboard = Dashboard(NAME, _zones(parts, sheets, has_picture=seen is not None))
     return Workbook(NAME, list(parts.parameters.values()), list(sheets.values()), [dashboard],
                     _actions(parts, sheets, dashboard), {} if seen is None else {_SEEN: seen})
 
 
-def _parts(table: Table, similar: Table | None, image: str, storage: Storage) -> _Parts:
-    first = table.rows[0]
-    parameters = {"Threshold": Parameter("Threshold", "real", THRESHOLD, between=(0, 1, 0.01)),
-                  "Similar to": Parameter("Similar to", "string", _undecided(table, image))}
-    if MODEL in table.columns:
-        models = list(dict.fromkeys(table.column(MODEL)))
-        parameters = {"Model": Parameter("Model", "string", first[MODEL], members=models), **parameters}
-    fields = fields_of(table)
-    size = mark_size(image, parameters["Similar to"], NAME)
-    chosen = (is_chosen_model(parameters["Model"], NAME),) if "Model" in parameters else ()
-    review = needs_review(parameters["Threshold"], NAME) if "confidence" in fields else None
-    calculated = {one.name: one for one in (*chosen, *([review] if review else []), size)}
-    pictures = Source(table, "Pictures", fields | calculated, storage,
-                      {"label": class_colours(table.column("label"))})
-    return _Parts(pictures, _similar(similar, image, parameters, storage) if similar else None, fields[image], chosen,
-                  review, parameters)
+def _parts(table: Table, similar: Table | None, image: str, storage: Storage, models: Sequence[str]) -> _Parts:
+    parameters = {"Model": Parameter("Model", "string", models[0], members=models)} if models else {}
+    shown = [row for row in table.rows if not models or row[MODEL] == models[0]]
+    parameters |= {"Threshold": Parameter("Threshold", "real", THRESHOLD, between=(0, 1, 0.01)),
+                   "Similar to": Parameter("Similar to", "string", _undecided(shown, image))}
+    calculated = {"size": mark_size(image, parameters["Similar to"], NAME)}
+    if models:
+        calculated["chosen"] = is_chosen_model(parameters["Model"], NAME)
+    if "confidence" in table.columns:
+        calculated["review"] = needs_review(parameters["Threshold"], NAME)
+    fields = without_clashes(fields_of(table) | {one.name: one for one in calculated.values()})
+    made = {role: fields[one.name] for role, one in calculated.items()}
+    pictures = Source(table, "Pictures", fields, storage, {"label": class_colours(table.column("label"))})
+    return _Parts(pictures, _similar(similar, image, parameters, storage) if similar else None, fields[image],
+                  made["size"], tuple(one for role, one in made.items() if role == "chosen"), made.get("review"),
+                  parameters)
 
 
-def _undecided(table: Table, image: str) -> str:
+def _undecided(rows: Sequence[Row], image: str) -> str:
     """The picture a workbook opens with: the one whose label is least sure, which is where looking is worth most."""
-    answered = [row for row in table.rows if row.get("label") is not None] or list(table.rows)
-    model = table.rows[0].get(MODEL)
-    own = [row for row in answered if row.get(MODEL) == model]
-    return str(min(own or answered, key=lambda row: row.get("confidence") or 1.0)[image])
+    answered = [row for row in rows if row.get("label") is not None] or rows
+    return str(min(answered, key=lambda row: row.get("confidence") or 1.0)[image])
 
 
 def _similar(table: Table, image: str, parameters: dict[str, Parameter], storage: Storage) -> Source:
@@ -102,13 +106,12 @@ def _similar(table: Table, image: str, parameters: dict[str, Parameter], storage
 def _sheets(parts: _Parts) -> dict[str, Sheet | None]:
     pictures, image = parts.pictures, dimension(parts.image)
     label = parts.pill("label")
-    size = pictures.by_caption("Mark Size")
     base = Sheet("", pictures, "Text", only=parts.chosen)
     told = [image, label, *([parts.pill("confidence")] if parts.review else [])]
     addresses = [parts.pill(name) for name in ADDRESSES if parts.has(name)]
     map_sheet = None if not parts.has("map_x", "map_y") else replace(
         base, name="Map", mark="Circle", cols=[parts.pill("map_x")], rows=[parts.pill("map_y")], color=label,
-        size=measure(size, "Max"), detail=[*told[:1], *told[2:], *addresses], tooltip=told,
+        size=measure(parts.size, "Max"), detail=[*told[:1], *told[2:], *addresses], tooltip=told,
         title="The map: pictures that are alike to the model lie together. Click one.")
     review = None if parts.review is None else replace(
         base, name="Needs review", mark="Bar", rows=[image, label], cols=[parts.pill("confidence")],
@@ -162,13 +165,19 @@ def _zones(parts: _Parts, sheets: dict[str, Sheet], *, has_picture: bool) -> lis
     zones.append(Zone(0, top, 744, 800 - top, sheet=sheets["labels"]))
     top = 76
     if has_picture:
-        zones += [Zone(744, top, 456, 24, text="The same map as pictures", size=10),
+        zones += [Zone(744, top, 456, 24, text=f"The map as pictures{_of(parts)}", size=10),
                   Zone(744, top + 24, 456, 286, picture=_SEEN)]
         top += 310
     right = [name for name in ("similar", "review") if name in sheets]
     height = (800 - top) // max(1, len(right))
     return zones + [Zone(744, top + place * height, 456, height, sheet=sheets[name])
                     for place, name in enumerate(right)]
+
+
+def _of(parts: _Parts) -> str:
+    """Whose they are: a picture does not follow the parameter."""
+    model = parts.parameters.get("Model")
+    return f", of {model.value}" if model and len(model.members) > 1 else ""
 
 
 def _actions(parts: _Parts, sheets: dict[str, Sheet], dashboard: Dashboard) -> list[Action]:

@@ -7,6 +7,7 @@ is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from workbooks.authoring.fields import Datatype, Field
@@ -44,6 +45,17 @@ COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b
 def fields_of(table: Table, formats: Mapping[str, str] | None = None) -> dict[str, Field]:
     """A field a column, in the table's order; `formats` are those of further columns."""
     return {name: _field(name, datatype, (formats or {}).get(name, "")) for name, datatype in table.columns.items()}
+
+
+def without_clashes(fields: Mapping[str, Field]) -> dict[str, Field]:
+    """The fields, no two of which read the same: a column keeps its name alone, a calculation says what it is."""
+    names = [name.casefold() for name, one in fields.items() if not one.formula]
+    found = {}
+    for name, one in fields.items():
+        caption = one.caption.casefold()
+        is_clash = bool(caption) and names.count(caption) > (caption == name.casefold())
+        found[name] = replace(one, caption=f"{one.caption} (calculated)" if one.formula else "") if is_clash else one
+    return found
 
 
 def class_colours(labels: Iterable[str | None]) -> dict[str, str]:

@@ -35,7 +35,7 @@ def own_catalogue(path: Path, image_column: str | None, storage: Storage) -> Wor
     columns = {image if name == IMAGE else name: kind for name, kind in SIMILAR.items() if name != "Model"}
     rows = [{image if name == IMAGE else name: row[name] for name in SIMILAR if name != "Model"} for row in similar]
     seen = picture_map(labelled.rows, image, path.absolute().parent, size=MAP_SIZE, side=MAP_SIDE)
-    return catalogue(labelled, Table("similar", columns, rows), image, storage, seen)
+    return catalogue(labelled, Table("similar", columns, rows), image, storage, seen=seen)
 
 
 def _as_text(table: Table, names: Sequence[str]) -> Table:

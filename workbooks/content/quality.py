@@ -159,6 +159,7 @@ def _zones(sheets: Mapping[str, Sheet], model: Parameter, *, has_picture: bool) 
         each = height // max(1, len(there))
         zones += [Zone(x, 160 + place * each, width, each, sheet=sheet) for place, sheet in enumerate(there)]
     if has_picture:
-        zones += [Zone(808, 800 - room, 392, 24, text="The worst mistakes, in that order", size=10),
+        zones += [Zone(808, 800 - room, 392, 24, text=f"The worst mistakes of {model.value}, in that order",
+                       size=10),
                   Zone(808, 824 - room, 392, room - 24, picture=_SEEN)]
     return zones

@@ -63,7 +63,8 @@ def samples(client: Client, wishes: Wishes, storage: Storage, say: Callable[[str
     table = Table("catalogue", COLUMNS, [row for one in found for row in one.rows])
     similar = [row for one in found for row in one.similar]
     seen = picture_map(found[0].rows, IMAGE, found[0].pictures.folder, size=MAP_SIZE, side=MAP_SIDE)
-    yield catalogue(table, Table("similar", SIMILAR, similar), IMAGE, storage, seen)
+    yield catalogue(table, Table("similar", SIMILAR, similar), IMAGE, storage, seen=seen,
+                    models=[one.name for one in found])
     yield _quality(found, wishes, storage, say)
     yield live([row for one in found for row in one.asked], functions, {one.name: one.labels for one in found}, storage)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from workbooks.authoring.fields import Datatype
 from workbooks.gathering.client import Client
 from workbooks.gathering.pictures import Pictures
 
+Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 IMAGE, TRUTH, MODEL = "Image Path", "True Label", "Model"
 
 ANSWERS: Mapping[str, Datatype] = {
@@ -57,7 +58,7 @@ def similar_rows(client: Client, model: str, rows: Sequence[Mapping[str, Any]]) 
         return []
     matrix = np.array([json.loads(vector) for vector in vectors if vector], np.float64)
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-    return nearest(kept, matrix @ matrix.T, image=IMAGE)
+    return nearest(kept, lambda place: matrix @ matrix[place], image=IMAGE)
 
 
 def near_on_map(rows: Sequence[Mapping[str, Any]], image: str) -> list[dict[str, Any]]:
@@ -66,24 +67,26 @@ def near_on_map(rows: Sequence[Mapping[str, Any]], image: str) -> list[dict[str,
     if len(kept) < 2:
         return []
     places = np.array([(row["map_x"], row["map_y"]) for row in kept], np.float64)
-    distances = np.hypot(places[:, :1] - places[:, 0], places[:, 1:] - places[:, 1])
-    return nearest(kept, 1 / (1 + distances), image=image)
+    return nearest(kept, lambda place: 1 / (1 + np.hypot(*(places - places[place]).T)), image=image)
 
 
-def nearest(rows: Sequence[Mapping[str, Any]], likeness: np.ndarray[Any, np.dtype[np.float64]], *,
-            image: str) -> list[dict[str, Any]]:
-    """The `NEIGHBOURS` most like each row, in the columns of `SIMILAR`; `likeness` is (N, N), higher is more like."""
+def nearest(rows: Sequence[Mapping[str, Any]], likeness: Callable[[int], Vector], *, image: str
+            ) -> list[dict[str, Any]]:
+    """The `NEIGHBOURS` most like each row, in the columns of `SIMILAR`.
+
+    `likeness` says how like the row at a place all rows are: (N,), higher is more like.
+    """
     found = []
     most = min(NEIGHBOURS, len(rows) - 1)
     for place, row in enumerate(rows):
-        for rank, (value, other) in enumerate(_best(likeness[place], place, most), 1):
+        for rank, (value, other) in enumerate(_best(likeness(place), place, most), 1):
             found.append({IMAGE: row[image], MODEL: row.get(MODEL), "rank": rank, "similar_path": rows[other][image],
                           "similar_label": rows[other].get("label"), "thumbnail_url": rows[other].get("thumbnail_url"),
                           "likeness": round(value, _DECIMALS)})
     return found
 
 
-def _best(likeness: np.ndarray[Any, np.dtype[np.float64]], place: int, most: int) -> list[tuple[float, int]]:
+def _best(likeness: Vector, place: int, most: int) -> list[tuple[float, int]]:
     """(likeness, place) of the most like `place`, itself left out; of equals the first in the table."""
     near = [int(other) for other in np.argpartition(-likeness, most)[:most + 1]]
     pairs = sorted((-float(likeness[other]), other) for other in near if other != place)

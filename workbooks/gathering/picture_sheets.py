@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-_MOST_ON_MAP = 400
+_MOST_ON_MAP, _MOST_TRIED = 400, 5000
 
 
 def picture_row(paths: Sequence[Path], *, side: int, most: int) -> bytes | None:
@@ -31,7 +31,7 @@ def picture_map(rows: Sequence[Mapping[str, Any]], image: str, folder: Path, *, 
     """A PNG of `size` with pictures at their places (`map_x`, `map_y`; y upwards), none over another; None where
     none can be read.
     """
-    placed = [row for row in rows if row.get("map_x") is not None and row.get("map_y") is not None]
+    placed = [row for row in rows if row.get("map_x") is not None and row.get("map_y") is not None][:_MOST_TRIED]
     sheet, taken = Image.new("RGB", size, "#ffffff"), list[tuple[int, int]]()
     for row, (x, y) in zip(placed, _places(placed, size[0] - side, size[1] - side), strict=True):
         is_free = all(abs(x - other) >= side or abs(y - another) >= side for other, another in taken)
