@@ -104,38 +104,51 @@ def _similar(table: Table, image: str, parameters: dict[str, Parameter], storage
 
 
 def _sheets(parts: _Parts) -> dict[str, Sheet | None]:
-    pictures, image = parts.pictures, dimension(parts.image)
-    label = parts.pill("label")
-    base = Sheet("", pictures, "Text", only=parts.chosen)
-    told = [image, label, *([parts.pill("confidence")] if parts.review else [])]
-    addresses = [parts.pill(name) for name in ADDRESSES if parts.has(name)]
-    map_sheet = None if not parts.has("map_x", "map_y") else replace(
-        base, name="Map", mark="Circle", cols=[parts.pill("map_x")], rows=[parts.pill("map_y")], color=label,
-        size=measure(parts.size, "Max"), detail=[*told[:1], *told[2:], *addresses], tooltip=told,
-        title="The map: pictures that are alike to the model lie together. Click one.")
-    review = None if parts.review is None else replace(
-        base, name="Needs review", mark="Bar", rows=[image, label], cols=[parts.pill("confidence")],
-        has_labels=True, is_list=True, only=(*parts.chosen, parts.review), widths=(("Label", 70),),
-        sort=(image, parts.pill("confidence"), "ASC"),
-        title="Needs review: below the threshold, or without an answer")
+    """Role -> sheet; None where its columns are missing."""
+    base = Sheet("", parts.pictures, "Text", only=parts.chosen)
+    counted, label = measure(parts.image, "Count"), parts.pill("label")
+    number = replace(base, font_size=22)
     return {
-        "map": map_sheet,
-        "labels": replace(base, name="Labels", mark="Bar", rows=[label], cols=[measure(parts.image, "Count")],
-                          color=label, has_labels=True, title="Pictures by label"),
+        "map": _map(parts, base) if parts.has("map_x", "map_y") else None,
+        "labels": replace(base, name="Labels", mark="Bar", rows=[label], cols=[counted], color=label, has_labels=True,
+                          title="Pictures by label"),
         "similar": _similar_sheet(parts),
-        "review": review,
-        "thumbnails": None if not parts.has("thumbnail_url") else replace(
-            base, name="Thumbnails", mark="Circle", color=label, is_list=True,
-            rows=[parts.pill("thumbnail_url"), image, label],
-            only=(*parts.chosen, *([parts.review] if parts.review else [])),
-            title="Thumbnail's menu: Image Role > URL, then these are pictures"),
-        "count": replace(base, name="Count", text=[measure(parts.image, "Count")], font_size=22, title="Pictures"),
+        "review": _review(parts, base),
+        "thumbnails": _thumbnails(parts, base) if parts.has("thumbnail_url") else None,
+        "count": replace(number, name="Count", text=[counted], title="Pictures"),
         "to review": None if parts.review is None else replace(
-            base, name="To review", text=[measure(parts.image, "Count")], only=(*parts.chosen, parts.review),
-            font_size=22, title="Need review"),
+            number, name="To review", text=[counted], only=(*parts.chosen, parts.review), title="Need review"),
         "confidence": None if parts.review is None else replace(
-            base, name="Mean confidence", text=[parts.pill("confidence")], font_size=22, title="Mean confidence"),
+            number, name="Mean confidence", text=[parts.pill("confidence")], title="Mean confidence"),
     }
+
+
+def _map(parts: _Parts, base: Sheet) -> Sheet:
+    """The scatter; addresses are on it so that a mark's menu can open them."""
+    image, label = dimension(parts.image), parts.pill("label")
+    further = [] if parts.review is None else [parts.pill("confidence")]
+    addresses = [parts.pill(name) for name in ADDRESSES if parts.has(name)]
+    return replace(base, name="Map", mark="Circle", cols=[parts.pill("map_x")], rows=[parts.pill("map_y")],
+                   color=label, size=measure(parts.size, "Max"), detail=[image, *further, *addresses],
+                   tooltip=[image, label, *further],
+                   title="The map: pictures that are alike to the model lie together. Click one.")
+
+
+def _review(parts: _Parts, base: Sheet) -> Sheet | None:
+    if parts.review is None:
+        return None
+    image, confidence = dimension(parts.image), parts.pill("confidence")
+    return replace(base, name="Needs review", mark="Bar", rows=[image, parts.pill("label")], cols=[confidence],
+                   has_labels=True, is_list=True, only=(*parts.chosen, parts.review), widths=(("Label", 70),),
+                   sort=(image, confidence, "ASC"), title="Needs review: below the threshold, or without an answer")
+
+
+def _thumbnails(parts: _Parts, base: Sheet) -> Sheet:
+    """Of what needs review: Tableau shows 500 pictures of a field at most."""
+    label, further = parts.pill("label"), [] if parts.review is None else [parts.review]
+    return replace(base, name="Thumbnails", mark="Circle", color=label, is_list=True,
+                   rows=[parts.pill("thumbnail_url"), dimension(parts.image), label], only=(*parts.chosen, *further),
+                   title="Thumbnail's menu: Image Role > URL, then these are pictures")
 
 
 def _similar_sheet(parts: _Parts) -> Sheet | None:
@@ -151,27 +164,32 @@ def _similar_sheet(parts: _Parts) -> Sheet | None:
 
 
 def _zones(parts: _Parts, sheets: dict[str, Sheet], *, has_picture: bool) -> list[Zone]:
-    zones = [Zone(0, 0, 620, 44, text=NAME, size=18)]
-    zones += [Zone(620 + 190 * place, 0, 190, 60, parameter=one)
-              for place, one in enumerate(reversed(parts.parameters.values()))]
-    zones.append(Zone(0, 44, 620, 28, size=9, text="Classified by Pixfield. Choose a picture on the map: the list of"
-                      " similar ones follows."))
-    numbers = [name for name in ("count", "to review", "confidence") if name in sheets]
+    controls = [Zone(620 + 190 * place, 0, 190, 60, parameter=one)
+                for place, one in enumerate(reversed(parts.parameters.values()))]
+    return [Zone(0, 0, 620, 44, text=NAME, size=18), *controls,
+            Zone(0, 44, 620, 28, size=9, text="Classified by Pixfield. Choose a picture on the map: the list of"
+                 " similar ones follows."),
+            *_left(sheets), *_right(parts, sheets, has_picture=has_picture)]
+
+
+def _left(sheets: dict[str, Sheet]) -> list[Zone]:
+    """Numbers, the map, the labels."""
+    numbers = [sheets[name] for name in ("count", "to review", "confidence") if name in sheets]
     width = 744 // len(numbers)
-    zones += [Zone(width * place, 76, width, 84, sheet=sheets[name]) for place, name in enumerate(numbers)]
-    if "map" in sheets:
-        zones.append(Zone(0, 160, 744, 430, sheet=sheets["map"]))
     top = 590 if "map" in sheets else 160
-    zones.append(Zone(0, top, 744, 800 - top, sheet=sheets["labels"]))
-    top = 76
-    if has_picture:
-        zones += [Zone(744, top, 456, 24, text=f"The map as pictures{_of(parts)}", size=10),
-                  Zone(744, top + 24, 456, 286, picture=_SEEN)]
-        top += 310
-    right = [name for name in ("similar", "review") if name in sheets]
-    height = (800 - top) // max(1, len(right))
-    return zones + [Zone(744, top + place * height, 456, height, sheet=sheets[name])
-                    for place, name in enumerate(right)]
+    return [*(Zone(width * place, 76, width, 84, sheet=sheet) for place, sheet in enumerate(numbers)),
+            *([Zone(0, 160, 744, 430, sheet=sheets["map"])] if "map" in sheets else []),
+            Zone(0, top, 744, 800 - top, sheet=sheets["labels"])]
+
+
+def _right(parts: _Parts, sheets: dict[str, Sheet], *, has_picture: bool) -> list[Zone]:
+    """The map as pictures, and both lists in the height that is left."""
+    picture = [Zone(744, 76, 456, 24, text=f"The map as pictures{_of(parts)}"),
+               Zone(744, 100, 456, 286, picture=_SEEN)] if has_picture else []
+    top = 386 if has_picture else 76
+    lists = [sheets[name] for name in ("similar", "review") if name in sheets]
+    height = (800 - top) // max(1, len(lists))
+    return picture + [Zone(744, top + place * height, 456, height, sheet=sheet) for place, sheet in enumerate(lists)]
 
 
 def _of(parts: _Parts) -> str:

@@ -148,8 +148,8 @@ _SHEETS: Mapping[str, tuple[str, Callable[[_Measured], Sheet]]] = {
 def _zones(sheets: Mapping[str, Sheet], model: Parameter, *, has_picture: bool) -> list[Zone]:
     """Three columns below a line of numbers; what is there shares the height."""
     zones = [Zone(0, 0, 620, 44, text=NAME, size=18), Zone(1000, 0, 200, 60, parameter=model),
-             Zone(0, 44, 620, 28, size=9, text="Measured by Pixfield on labelled pictures: the"
-                  " held-out ones of digits, of other models those that were named or held out in training.")]
+             Zone(0, 44, 620, 28, size=9, text="Measured by Pixfield on pictures that were held out of"
+                  " training, or that were named.")]
     numbers = [sheets[name] for name in ("accuracy", "pictures", "error") if name in sheets]
     zones += [Zone(400 * place, 76, 400, 84, sheet=sheet) for place, sheet in enumerate(numbers)]
     room = 130 if has_picture else 0
