@@ -25,6 +25,7 @@ LOCK = VENV / "pixfield.lock"
 
 SERVE = "requirements-serve.txt"
 ALL = "requirements.txt"
+TABLEAU = "requirements-tableau.txt"
 STORAGE = "requirements-storage.txt"
 GATHERED = {(): SERVE, ("--all",): ALL, ("--storage",): STORAGE}  # what `wheels DIR` takes behind the folder
 VERSIONS = ((3, 13), (3, 12), (3, 11))
@@ -38,6 +39,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
     "experiment": ("models.experiments.cli", ALL, "repeat an experiment of the talk: plain against residual networks"),
     "models": ("server.models_cli", SERVE, "list, add, import, evaluate, compare, promote, ... models"),
+    "workbooks": ("workbooks.cli", TABLEAU, "build sample workbooks for Tableau, or a catalogue of a table"),
     "bench": ("benchmarks.cli", ALL, "measure what Pixfield promises: warm, cold, fields, alive, ..."),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),

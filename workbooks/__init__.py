@@ -1,0 +1,1 @@
+"""Sample workbooks, and what builds and checks them; it talks to the server over HTTP only."""

@@ -1,0 +1,29 @@
+"""`run.py workbooks VERB`: what is done with Tableau workbooks."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+VERBS = {  # verb: (module with main(argv), what it does)
+    "build": ("workbooks.build", "the sample workbooks, or a catalogue of your own table"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hand over to the verb; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        lines = [f"  {verb:8}{what}" for verb, (_, what) in VERBS.items()]
+        sys.stdout.write("\n".join(["usage: run.py workbooks VERB [arguments]", "", *lines]) + "\n")
+        return 0 if arguments else 2
+    verb, *rest = arguments
+    if verb not in VERBS:
+        sys.stderr.write(f"There is no verb {verb} of workbooks: there are {', '.join(VERBS)}.\n")
+        return 2
+    return int(importlib.import_module(VERBS[verb][0]).main(rest))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

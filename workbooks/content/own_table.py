@@ -1,0 +1,55 @@
+"""The catalogue of somebody's own table, as `run.py classify` writes it: which column is what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbooks.authoring.errors import AuthoringError
+from workbooks.authoring.source import Storage
+from workbooks.authoring.table import Table, read_csv
+from workbooks.authoring.workbook import Workbook
+from workbooks.content.catalogue import MAP_SIDE, MAP_SIZE, catalogue
+from workbooks.gathering.classified import IMAGE, SIMILAR, near_on_map
+from workbooks.gathering.picture_sheets import picture_map
+from workbooks.gathering.pictures import ENDINGS
+
+_MOST_COMPARED = 5000  # a comparison of each picture with each; above it the list of similar ones is left out
+
+
+def own_catalogue(path: Path, image_column: str | None, storage: Storage) -> Workbook:
+    """The workbook of a CSV file.
+
+    Raises:
+        AuthoringError: it cannot be read, has no label, or nobody can tell which column has the pictures.
+    """
+    table = read_csv(path)
+    image = image_column or _image_column(table)
+    if image not in table.columns:
+        raise AuthoringError(f"{path} has no column {image}: it has {', '.join(table.columns)}.")
+    if "label" not in table.columns:
+        raise AuthoringError(f"{path} has no column label: enrich it first with `python run.py classify`.")
+    labelled = _as_text(table, ("label", image))
+    similar = near_on_map(labelled.rows, image) if "map_x" in table.columns and "map_y" in table.columns \
+        and len(table.rows) <= _MOST_COMPARED else []
+    columns = {image if name == IMAGE else name: kind for name, kind in SIMILAR.items() if name != "Model"}
+    rows = [{image if name == IMAGE else name: row[name] for name in SIMILAR if name != "Model"} for row in similar]
+    seen = picture_map(labelled.rows, image, path.absolute().parent, size=MAP_SIZE, side=MAP_SIDE)
+    return catalogue(labelled, Table("similar", columns, rows), image, storage, seen=seen)
+
+
+def _as_text(table: Table, names: Sequence[str]) -> Table:
+    """The table with columns as text: labels such as 0 to 9 are names."""
+    rows = [{**row, **{name: None if row[name] is None else str(row[name]) for name in names}} for row in table.rows]
+    return Table("catalogue", {**table.columns, **dict.fromkeys(names, "string")}, rows)
+
+
+def _image_column(table: Table) -> str:
+    """The first column of texts most of which end as names of pictures do."""
+    for name, datatype in table.columns.items():
+        texts = [str(value) for value in table.column(name) if value is not None]
+        if datatype == "string" and texts and name not in ("thumbnail_url", "explanation_url") \
+                and sum(text.lower().endswith(ENDINGS) for text in texts) * 2 > len(texts):
+            return name
+    raise AuthoringError(f"Which column of {table.name} has the pictures? Name it with --image-column; there are"
+                         f" {', '.join(table.columns)}.")

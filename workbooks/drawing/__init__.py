@@ -1,0 +1,1 @@
+"""Drawings of dashboards: what a workbook shows, drawn from the same sheets and data, since no Tableau is at hand."""
