@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from workbooks.check.calls import split
 from workbooks.check.tokens import Token, tokens
 from workbooks.check.workbook import PARAMETERS, Column, Workbook
 
@@ -13,7 +12,7 @@ AGGREGATES = frozenset(
     ["SUM", "AVG", "MIN", "MAX", "ATTR", "COUNT", "COUNTD", "MEDIAN", "STDEV", "STDEVP", "VAR", "VARP", "PERCENTILE",
      "CORR", "COVAR", "COVARP", "COLLECT", "TOTAL",
      *(f"RAWSQLAGG_{kind}" for kind in ("BOOL", "DATE", "DATETIME", "INT", "REAL", "STR"))])
-MAX_DEPTH = 50  # calculations inside calculations; Tableau itself refuses circles
+MAX_DEPTH = 100  # calculations inside calculations: each is a level of recursion
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,14 @@ class Reference:
 
 def references(items: Sequence[Token], scope: Scope) -> Iterator[Reference]:
     """Every field in the tokens, and whether an aggregation stands around it."""
+    places = _commas(items)
     around: list[bool] = []
     position = 0
     while position < len(items):
         token = items[position]
         if token.value in ("(", "{") and token.kind == "sign":
-            around.append(_aggregates(items, position) or (bool(around) and around[-1]))
+            is_inside = bool(around) and around[-1]
+            around.append(is_inside or token.value == "{" or _aggregates(items, position, places))
         elif token.value in (")", "}") and token.kind == "sign" and around:
             around.pop()
         elif token.kind == "field":
@@ -50,12 +51,26 @@ def references(items: Sequence[Token], scope: Scope) -> Iterator[Reference]:
         position += 1
 
 
-def _aggregates(items: Sequence[Token], position: int) -> bool:
+def _commas(items: Sequence[Token]) -> set[int]:
+    """The places of the parentheses that have a comma of their own."""
+    found: set[int] = set()
+    around: list[int] = []
+    for position, token in enumerate(items):
+        if token.kind == "sign" and token.value in ("(", "{"):
+            around.append(position)
+        elif token.kind == "sign" and token.value in (")", "}") and around:
+            around.pop()
+        elif token.is_sign(",") and around:
+            found.add(around[-1])
+    return found
+
+
+def _aggregates(items: Sequence[Token], position: int, commas: set[int]) -> bool:
     """The parenthesis at that place belongs to an aggregation; MIN and MAX of two values are none."""
     before = items[position - 1] if position else None
     if before is None or before.kind != "name" or before.value.upper() not in AGGREGATES:
         return False
-    return before.value.upper() not in ("MIN", "MAX") or len(split(items, position + 1)[0]) < 2
+    return before.value.upper() not in ("MIN", "MAX") or position not in commas
 
 
 def _reference(items: Sequence[Token], position: int, scope: Scope, is_aggregated: bool) -> tuple[Reference, int]:
@@ -69,19 +84,26 @@ def _reference(items: Sequence[Token], position: int, scope: Scope, is_aggregate
     return Reference(shown, source, column, is_aggregated), last
 
 
-def unwrapped(items: Sequence[Token], scope: Scope, depth: int = 0) -> list[str]:
+def unwrapped(items: Sequence[Token], scope: Scope, known: dict[tuple[str, str], bool] | None = None) -> list[str]:
     """Fields that stand there as they are in each row, where Tableau wants an aggregate; `[]` if all is well."""
-    found = ["{...}" for token, is_bare in _levels(items) if is_bare and token.is_sign("{")]
+    known = {} if known is None else known
+    found = ["{...}"] * _has_bare_level(items)
     for reference in references(items, scope):
         column = reference.column
-        if reference.is_aggregated or column is None or reference.source == PARAMETERS:
+        if reference.is_aggregated or column is None or reference.source == PARAMETERS or column.name.startswith(":"):
             continue
-        if column.formula is None or depth > MAX_DEPTH:
-            if column.formula is None and not column.name.startswith(":"):
-                found.append(shown(column))
-        elif unwrapped(tokens(column.formula).items, Scope(scope.workbook, reference.source), depth + 1):
+        if column.formula is None or _is_of_rows(column.formula, (reference.source, column.name), scope, known):
             found.append(shown(column))
     return list(dict.fromkeys(found))
+
+
+def _is_of_rows(formula: str, key: tuple[str, str], scope: Scope, known: dict[tuple[str, str], bool]) -> bool:
+    """The calculation has another value in each row; looked at once, so that circles end. Too deep counts as not."""
+    if key not in known:
+        known[key] = False
+        if len(known) < MAX_DEPTH:
+            known[key] = bool(unwrapped(tokens(formula).items, Scope(scope.workbook, key[0]), known))
+    return known[key]
 
 
 def shown(column: Column) -> str:
@@ -89,16 +111,19 @@ def shown(column: Column) -> str:
     return f"[{column.shown.replace(']', ']]')}]"
 
 
-def _levels(items: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
-    """Each opening brace or parenthesis, and whether no aggregation stands around it."""
+def _has_bare_level(items: Sequence[Token]) -> bool:
+    """A level-of-detail expression without an aggregation around it: its value belongs to rows."""
+    places = _commas(items)
     around: list[bool] = []
     for position, token in enumerate(items):
         if token.kind == "sign" and token.value in ("(", "{"):
             is_inside = bool(around) and around[-1]
-            yield token, not is_inside
-            around.append(is_inside or token.value == "{" or _aggregates(items, position))
+            if token.value == "{" and not is_inside:
+                return True
+            around.append(is_inside or _aggregates(items, position, places))
         elif token.kind == "sign" and token.value in (")", "}") and around:
             around.pop()
+    return False
 
 
 def constant(items: Sequence[Token], scope: Scope) -> object:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from workbooks.check.tokens import Token
 
 _NAME = re.compile(r"(SCRIPT|MODEL_EXTENSION)_(STR|REAL|INT|BOOL)", re.IGNORECASE)
+MAX_CALLS = 200  # in one calculation; nested ones share their arguments' tokens
 _OPEN, _CLOSE = {"(", "{"}, {")", "}"}
 
 
@@ -28,10 +29,14 @@ class Call:
 
 
 def calls(items: Sequence[Token]) -> Iterator[Call]:
-    """Every call, also one inside another's arguments."""
+    """Every call, also one inside another's arguments; the first 200 of them."""
+    count = 0
     for position, token in enumerate(items):
         match = _NAME.fullmatch(token.value) if token.kind == "name" else None
         if match and position + 1 < len(items) and items[position + 1].is_sign("("):
+            count += 1
+            if count > MAX_CALLS:
+                return
             arguments, end = split(items, position + 2)
             yield Call(match.group(1).upper(), match.group(2).upper(), arguments, end < len(items))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from workbooks.check.arguments import references
 from workbooks.check.errors import CheckError
 from workbooks.check.extract import Extract
+from workbooks.check.filters import kept
 from workbooks.check.findings import Finding, finding
 from workbooks.check.grammar import FieldName
 from workbooks.check.sql import Compiler
@@ -25,6 +26,7 @@ class Count:
     marks: int | None = None
     why: str = ""
     nulls: tuple[tuple[str, int], ...] = ()
+    left_out: int = 0  # filters that are not in the figures
 
 
 def compiler(workbook: Workbook, usage: Usage, extract: Extract) -> Compiler:
@@ -51,28 +53,30 @@ def _counted(workbook: Workbook, usage: Usage, cutting: Cut, extract: Extract) -
     partitioning = [sql.pill(pill).text for pill in cutting.partitioning]
     every = [sql.pill(pill).text for pill in cutting.dimensions]
     attributes = _attributes(usage, sql) if usage.sheet.is_aggregated and every else []
-    marks = _distinct(every, extract) if usage.sheet.is_aggregated else f"(SELECT COUNT(*) FROM {extract.source})"  # noqa: S608
-    parts = [_distinct(partitioning, extract), marks]
-    parts += [_spread(every, attribute, extract) for _, attribute in attributes]
+    rows = kept(extract.source, usage.sheet.filters, sql)
+    source = rows.source
+    marks = _distinct(every, source) if usage.sheet.is_aggregated else f"(SELECT COUNT(*) FROM {source})"  # noqa: S608
+    parts = [_distinct(partitioning, source), marks]
+    parts += [_spread(every, attribute, source) for _, attribute in attributes]
     (found,) = extract.ask(f"SELECT {', '.join(f'{part} AS n{place}' for place, part in enumerate(parts))}")
-    requests, rows, *nulls = (int(number) for number in found)
+    requests, found_marks, *nulls = (int(number) for number in found)
     named = [(name, number) for (name, _), number in zip(attributes, nulls, strict=True) if number]
-    return Count(usage, cutting, requests if rows else 0, rows, "", tuple(named))
+    return Count(usage, cutting, requests if found_marks else 0, found_marks, "", tuple(named), rows.left_out)
 
 
-def _distinct(expressions: list[str], extract: Extract) -> str:
+def _distinct(expressions: list[str], source: str) -> str:
     """How many combinations there are."""
     if not expressions:
         return "1"
     names = ", ".join(f"{expression} AS d{place}" for place, expression in enumerate(expressions))
-    return f"(SELECT COUNT(*) FROM (SELECT DISTINCT {names} FROM {extract.source}) AS q)"  # noqa: S608 - names are quoted
+    return f"(SELECT COUNT(*) FROM (SELECT DISTINCT {names} FROM {source}) AS q)"  # noqa: S608 - names are quoted
 
 
-def _spread(dimensions: list[str], expression: str, extract: Extract) -> str:
+def _spread(dimensions: list[str], expression: str, source: str) -> str:
     """In how many marks an expression has several values."""
     names = ", ".join(f"{dimension} AS d{place}" for place, dimension in enumerate(dimensions))
     places = ", ".join(str(place) for place in range(1, len(dimensions) + 1))
-    return (f"(SELECT COUNT(*) FROM (SELECT {names} FROM {extract.source} GROUP BY {places} "  # noqa: S608 - names are quoted
+    return (f"(SELECT COUNT(*) FROM (SELECT {names} FROM {source} GROUP BY {places} "  # noqa: S608 - names are quoted
             f"HAVING MIN({expression}) <> MAX({expression})) AS q)")
 
 

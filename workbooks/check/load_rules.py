@@ -13,10 +13,7 @@ from workbooks.check.package import Package
 from workbooks.check.view import DIMENSIONAL
 from workbooks.check.workbook import Workbook
 
-DERIVATIONS = DIMENSIONAL | frozenset(
-    ["User", "Sum", "Avg", "Min", "Max", "Median", "Count", "CountD", "Attribute", "StdDev", "Std-Dev", "StdevP",
-     "Stdev", "Var", "VarP", "Variance", "Stdev-P", "StdDevP", "Percentile", "Quart1", "Quart3", "Skewness", "Kurtosis",
-     "Collect", "SpatialUnion", "Custom", "Measure", "ValueOf", "Table"])
+DERIVATIONS = DIMENSIONAL | {"User", "Sum", "Avg", "Min", "Max", "Median", "Count", "CountD", "Attribute"}
 _FILES = ("hyper", "dataengine")
 
 
@@ -88,14 +85,13 @@ def _zones(name: str, dashboard: etree._Element) -> Iterator[Finding]:
 def _pills(root: etree._Element, workbook: Workbook) -> Iterator[Finding]:
     for sheet in workbook.sheets:
         for pill in dict.fromkeys(sheet.on_shelves):
-            if not pill.is_declared and not pill.column.startswith(":") and pill.column != "Multiple Values":
+            if not pill.is_declared and pill.derivation:  # what Tableau generates has none
                 yield finding("pill-undeclared", repr(sheet.name), pill=f"[{pill.name}]")
         for pill in sheet.pills.values():
-            if pill.derivation not in DERIVATIONS:
-                alike = [known for known in DERIVATIONS if known.casefold() == pill.derivation.casefold()]
-                hint = alike[0] if alike else "None, Sum, User, ..."
+            alike = [known for known in DERIVATIONS if known.casefold() == pill.derivation.casefold()]
+            if alike and pill.derivation not in alike:  # there are more of them than are known here
                 yield finding("derivation-unknown", repr(sheet.name), pill=f"[{pill.name}]",
-                              derivation=pill.derivation or "''", hint=hint)
+                              derivation=pill.derivation, hint=alike[0])
     for element in descendants(root, "worksheet"):
         yield from _declarations(element, workbook)
 

@@ -8,6 +8,7 @@ from lxml import etree
 
 from workbooks.check.connections import extract_of, remote_names
 from workbooks.check.elements import attribute, children, descendants, local, pairs, unbracketed
+from workbooks.check.filters import read_filter
 from workbooks.check.workbook import Column, Datasource, Pill, Sheet, TableCalc, TableScript, Workbook
 
 _PREFIXES = {"none": "None", "usr": "User", "sum": "Sum", "avg": "Avg", "min": "Min", "max": "Max", "attr": "Attribute",
@@ -90,7 +91,8 @@ def _sheet(element: etree._Element, workbook: Workbook) -> Sheet:
             sheet.pills[name, pill.name] = pill
     sheet.datasources = [attribute(child, "name") for part in descendants(element, "datasources")
                          for child in children(part, "datasource")] or sorted({name for name, _ in sheet.pills})
-    sheet.filters = sum(1 for _ in descendants(element, "filter"))
+    sheet.filters = [read_filter(child, pill) for child in descendants(element, "filter")
+                     for pill in _pills(sheet, attribute(child, "column"))[:1]]
     sheet.is_aggregated = all(child.get("value") != "false" for child in descendants(element, "aggregation"))
     for shelf, target in (("rows", sheet.rows), ("cols", sheet.columns)):
         for child in descendants(element, shelf):

@@ -19,6 +19,7 @@ from workbooks.check.counting import Count
 from workbooks.check.errors import CheckError, TabPyError
 from workbooks.check.extract import Extract
 from workbooks.check.fields import MODEL, Field
+from workbooks.check.filters import kept
 from workbooks.check.findings import Finding, finding
 from workbooks.check.grammar import FieldName, tree
 from workbooks.check.sql import Compiler
@@ -99,8 +100,9 @@ def _question(workbook: Workbook, one: Field, counted: Count | None, extract: Ex
     places = ", ".join(str(place) for place in range(1, len(keys) + len(marks) + 1))
     group = (f"GROUP BY {places}" if places else "HAVING COUNT(*) > 0") if is_aggregated else ""
     order = f"ORDER BY {places}" if places else ""
+    source = kept(extract.source, counted.usage.sheet.filters, sql).source if counted else extract.source
     everything = ", ".join([*keys, *marks, *arguments]) or "1"
-    return len(keys), len(marks), f"SELECT {everything} FROM {extract.source} {group} {order} LIMIT {MAX_ROWS + 1}"  # noqa: S608 - names are quoted
+    return len(keys), len(marks), f"SELECT {everything} FROM {source} {group} {order} LIMIT {MAX_ROWS + 1}"  # noqa: S608 - names are quoted
 
 
 def _marks(one: Field, sql: Compiler) -> list[str]:

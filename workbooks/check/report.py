@@ -45,7 +45,7 @@ def _field_json(report: Report, place: int, one: Field) -> dict[str, Any]:
         "name": one.column.shown, "datasource": one.scope.datasource, "function": one.call.name,
         "endpoints": [query.name for query in one.queries],
         "sheets": [{"sheet": counted.usage.sheet.name, "addressing": counted.cut.name, "requests": counted.requests,
-                    "marks": counted.marks, "filters": counted.usage.sheet.filters}
+                    "marks": counted.marks, "filters_left_out": counted.left_out}
                    for counted in report.counts.get(place, ())],
         "replays": [{"where": ran.where, "requests": ran.requests, "rows": ran.rows, "seconds": round(ran.seconds, 3),
                      "values": ran.values[:SHOWN], "is_cut": ran.is_cut} for ran in report.replays.get(place, ())],
@@ -95,7 +95,7 @@ def _use(counted: Count) -> str:
         requests = f"one request for each {per(counted.cut)} (not counted: {counted.why})"
     else:
         requests = f"{counted.requests:,} request{'' if counted.requests == 1 else 's'}"
-    filters = ", its filters not applied" if counted.usage.sheet.filters and counted.marks is not None else ""
+    filters = f", {counted.left_out} of its filters not applied" if counted.left_out else ""
     return f"on {counted.usage.sheet.name!r}: {requests}{marks}{filters}; {counted.cut.name}"
 
 

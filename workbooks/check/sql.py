@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workbooks.check.arguments import literal
 from workbooks.check.grammar import FieldName, Literal, Node, NotUnderstoodError, Operation, tree
@@ -11,6 +11,7 @@ from workbooks.check.tokens import tokens
 from workbooks.check.workbook import PARAMETERS, Column, Pill, Workbook
 
 MAX_DEPTH = 20
+MAX_LENGTH = 100_000  # characters of SQL: calculations that name others twice, and those others, double each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Compiler:
     datasource: str
     columns: frozenset[str]
     is_aggregated: bool = True
+    known: dict[str, Sql] = field(default_factory=dict, compare=False)
 
     def formula(self, text: str, depth: int = 0) -> Sql:
         """A calculation; raises NotUnderstoodError."""
@@ -82,7 +84,7 @@ class Compiler:
         if depth > MAX_DEPTH:
             raise NotUnderstoodError("calculations inside calculations go too deep")
         if isinstance(node, Literal):
-            return _literal(node.value, node.datatype)
+            return constant_sql(node.value, node.datatype)
         if isinstance(node, FieldName):
             return self._field(node, depth)
         special: dict[str, Callable[[Operation, int], Sql]] = {
@@ -99,7 +101,7 @@ class Compiler:
             raise NotUnderstoodError(f"[{node.name}] is no field of the data source")
         source, column = found
         if source == PARAMETERS:
-            return _literal(literal(column.value or column.formula or "", column.datatype), column.datatype)
+            return constant_sql(literal(column.value or column.formula or "", column.datatype), column.datatype)
         if source != self.datasource:
             raise NotUnderstoodError(f"[{column.shown}] is of another data source")
         return self._column(column, depth)
@@ -109,8 +111,12 @@ class Compiler:
         if remote in self.columns and (column.formula is None or remote != column.name):
             return Sql(quoted(remote), column.datatype)  # an extract may hold a calculation's values, too
         if column.formula is not None and not column.is_special:
-            inner = self.formula(column.formula, depth + 1)
-            return Sql(f"({inner.text})", inner.datatype or column.datatype)
+            if column.name not in self.known:
+                inner = self.formula(column.formula, depth + 1)
+                self.known[column.name] = Sql(f"({inner.text})", inner.datatype or column.datatype)
+            if len(self.known[column.name].text) > MAX_LENGTH:
+                raise NotUnderstoodError(f"[{column.shown}] is too long a calculation")
+            return self.known[column.name]
         raise NotUnderstoodError(f"[{column.shown}] is not among the rows inside")
 
     def _call(self, name: str, parts: list[Sql]) -> Sql:
@@ -161,7 +167,8 @@ def _operator(sign: str, parts: list[Sql]) -> Sql:
     return Sql(f"({one.text} {sign} {two.text})", "integer" if is_whole else one.datatype or two.datatype)
 
 
-def _literal(value: object, datatype: str) -> Sql:
+def constant_sql(value: object, datatype: str) -> Sql:
+    """A value as SQL takes it."""
     if value is None:
         return Sql("NULL", datatype)
     if isinstance(value, bool):

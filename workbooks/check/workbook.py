@@ -77,6 +77,18 @@ class Pill:
     is_declared: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter on a pill: members that are kept or excluded, or a range, as Tableau writes values."""
+
+    pill: Pill
+    members: tuple[str, ...] = ()
+    is_excluding: bool = False
+    low: str | None = None
+    high: str | None = None
+    is_understood: bool = False
+
+
 @dataclass(slots=True)
 class Sheet:
     """One worksheet: what is on which shelf, in Tableau's order."""
@@ -87,7 +99,7 @@ class Sheet:
     columns: list[Pill] = field(default_factory=list)
     marks: list[Pill] = field(default_factory=list)
     datasources: list[str] = field(default_factory=list)
-    filters: int = 0
+    filters: list[Filter] = field(default_factory=list)
     is_aggregated: bool = True
 
     @property
