@@ -87,12 +87,17 @@ def _copy(package: Package, where: ExtractTable, target: Path) -> None:
 
 
 def _opened(path: Path, where: ExtractTable) -> Extract:
-    """With the table the workbook names, or the only one there is."""
-    tables = [(schema, table) for schema, table in Extract(path, "", "", frozenset()).ask(_TABLES)]
-    wanted = (where.schema, where.table)
-    if wanted not in tables and len(tables) != 1:
-        raise ExtractError(f"it has {len(tables)} tables and none is called {where.schema}.{where.table}.")
-    schema, table = wanted if wanted in tables else tables[0]
+    """With the table the workbook names, or the only one there is. Each question starts a Hyper, so few are asked."""
+    try:
+        return _table(path, where.schema, where.table)
+    except ExtractError:
+        tables = Extract(path, "", "", frozenset()).ask(_TABLES)
+        if len(tables) != 1:
+            raise ExtractError(f"it has {len(tables)} tables and none is {where.schema}.{where.table}.") from None
+        return _table(path, *tables[0])
+
+
+def _table(path: Path, schema: str, table: str) -> Extract:
     head = _answer(path, f"SELECT * FROM {quoted(schema)}.{quoted(table)} LIMIT 0")  # noqa: S608 - names are quoted
     return Extract(path, schema, table, frozenset(head.column_names))
 
