@@ -26,7 +26,7 @@ from workbooks.check.findings import Finding, finding
 from workbooks.check.load_rules import load_findings
 from workbooks.check.package import Limits, Package, opened
 from workbooks.check.reading import read
-from workbooks.check.replay import replayed
+from workbooks.check.replay import SLOW_S, replayed
 from workbooks.check.report import Report, as_json, as_text
 from workbooks.check.tabpy import Site, basic, first_line, site
 from workbooks.check.view import usages
@@ -49,6 +49,7 @@ def add_check(verbs: Verbs) -> None:
     parser.add_argument("--run", action="store_true", help="send each field to TabPy with the workbook's own rows")
     parser.add_argument("--schema", type=Path, metavar="FILE.xsd", help="validate against Tableau's published schema")
     parser.add_argument("--max-requests", type=int, default=1, metavar="N", help="requests a field may make (1)")
+    parser.add_argument("--max-seconds", type=float, default=SLOW_S, metavar="N", help="seconds an answer may take (30)")
     parser.add_argument("--max-mb", type=int, default=100, metavar="N", help="XML that is read at most (100)")
     parser.add_argument("--max-package-mb", type=int, default=4000, metavar="N",
                         help="what a .twbx may unpack to (4000)")
@@ -79,6 +80,7 @@ class Options:
     schema: Path | None = None
     is_run: bool = False
     most_requests: int = 1
+    most_seconds: float = SLOW_S
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -93,7 +95,8 @@ def _options(arguments: argparse.Namespace) -> Options:
         raise UnreadableError("--run needs a TabPy to ask: give --tabpy URL.")
     return Options(site(arguments.tabpy, login) if arguments.tabpy else None,
                    site(arguments.server, token) if arguments.server else None,
-                   arguments.schema, arguments.run, arguments.max_requests)
+                   arguments.schema, arguments.run, arguments.max_requests,
+                   arguments.max_seconds)
 
 
 def check(package: Package, options: Options) -> Report:
@@ -108,8 +111,9 @@ def check(package: Package, options: Options) -> Report:
     with ExitStack() as stack:
         rows = _Rows(package, workbook, stack)
         _count(workbook, report, rows, options)
-        if options.is_run and options.tabpy is not None and not there.problems:
-            _run(workbook, report, rows, options.tabpy)
+        is_there = not any(problem.code.startswith("tabpy") for problem in there.problems)
+        if options.is_run and options.tabpy is not None and is_there:
+            _run(workbook, report, rows, options.tabpy, options.most_seconds)
         report.findings += rows.findings if options.is_run else []
     report.findings += load_findings(root, workbook, package)
     if against is not None:
@@ -161,7 +165,7 @@ def _count(workbook: Workbook, report: Report, rows: _Rows, options: Options) ->
         report.findings += count_findings(counted, most=options.most_requests)
 
 
-def _run(workbook: Workbook, report: Report, rows: _Rows, tabpy: Site) -> None:
+def _run(workbook: Workbook, report: Report, rows: _Rows, tabpy: Site, most_seconds: float) -> None:
     for place, one in enumerate(report.fields):
         found = rows.of(one.scope.datasource)
         if isinstance(found, str):
@@ -169,6 +173,6 @@ def _run(workbook: Workbook, report: Report, rows: _Rows, tabpy: Site) -> None:
             continue
         uses: list[Count | None] = [*report.counts.get(place, ())] or [None]
         for counted in uses:
-            ran = replayed(workbook, one, counted, found, tabpy)
+            ran = replayed(workbook, one, counted, found, tabpy, most_seconds)
             report.replays.setdefault(place, []).append(ran)
             report.findings += ran.findings

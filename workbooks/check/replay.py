@@ -47,14 +47,17 @@ class Replay:
     findings: list[Finding] = field(default_factory=list)
 
 
-def replayed(workbook: Workbook, one: Field, counted: Count | None, extract: Extract, tabpy: Site) -> Replay:
+def replayed(workbook: Workbook, one: Field, counted: Count | None, extract: Extract, tabpy: Site,
+             most_seconds: float = SLOW_S) -> Replay:
     """The field as a sheet uses it; without a sheet, as one request with a mark for each value it is asked for."""
     result = Replay(counted.usage.where if counted else one.label)
     try:
         for body in _requests(workbook, one, counted, extract, result):
             answer, seconds = _sent(one, body, tabpy)
             result.requests, result.seconds = result.requests + 1, result.seconds + seconds
-            _judge(one, answer, seconds, _length(body), result)
+            if seconds > most_seconds:
+                result.findings.append(finding("run-slow", result.where, seconds=f"{seconds:.1f}"))
+            _judge(one, answer, _length(body), result)
     except TabPyError as exc:
         result.findings.append(finding(exc.code, result.where, why=exc))
     except CheckError as exc:
@@ -131,10 +134,8 @@ def _length(columns: list[list[Any]]) -> int:
     return len(columns[0]) if columns else 1
 
 
-def _judge(one: Field, answer: Answer, seconds: float, sent: int, result: Replay) -> None:
+def _judge(one: Field, answer: Answer, sent: int, result: Replay) -> None:
     where, add = result.where, result.findings.append
-    if seconds > SLOW_S:
-        add(finding("run-slow", where, seconds=f"{seconds:.1f}"))
     value = answer.value
     if answer.status == 200 and one.call.family == MODEL:
         value = value.get("response") if isinstance(value, dict) else value
