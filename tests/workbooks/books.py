@@ -10,10 +10,17 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 DS = "federated.0images0000000000000000000001"
-TYPES = {"STR": ("string", "nominal"), "REAL": ("real", "quantitative"), "INT": ("integer", "quantitative"),
-         "BOOL": ("boolean", "nominal")}
-PARAMETERS = {"Parameter 1": ("Model", "string", '"digits"'), "Parameter 2": ("Threshold", "real", "0.9"),
-              "Parameter 3": ("What", "string", '"label"')}
+TYPES = {
+    "STR": ("string", "nominal"),
+    "REAL": ("real", "quantitative"),
+    "INT": ("integer", "quantitative"),
+    "BOOL": ("boolean", "nominal"),
+}
+PARAMETERS = {
+    "Parameter 1": ("Model", "string", '"digits"'),
+    "Parameter 2": ("Threshold", "real", "0.9"),
+    "Parameter 3": ("What", "string", '"label"'),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +39,20 @@ class Calc:
         datatype, kind = TYPES[self.returns]
         formula = quoteattr(self.formula).replace("\r", "&#13;").replace("\n", "&#10;")
         caption = f"caption={quoteattr(self.caption)} " if self.caption else ""
-        return (f"<column {caption}datatype='{datatype}' name={quoteattr(f'[{self.name}]')} role='measure' "
-                f"type='{kind}'><calculation class='tableau' formula={formula}>{self.default}</calculation></column>")
+        return (
+            f"<column {caption}datatype='{datatype}' name={quoteattr(f'[{self.name}]')} role='measure' "
+            f"type='{kind}'><calculation class='tableau' formula={formula}>{self.default}</calculation></column>"
+        )
 
     def instance(self, table_calc: str) -> tuple[str, str]:
         """The pill's name and its `<column-instance>`."""
         key = "qk" if self.returns in ("REAL", "INT") else "nk"
         name = f"usr:{self.name}:{key}:1"
         kind = TYPES[self.returns][1]
-        return name, (f"<column-instance column={quoteattr(f'[{self.name}]')} derivation='User' "
-                      f"name={quoteattr(f'[{name}]')} pivot='key' type='{kind}'>{table_calc}</column-instance>")
+        return name, (
+            f"<column-instance column={quoteattr(f'[{self.name}]')} derivation='User' "
+            f"name={quoteattr(f'[{name}]')} pivot='key' type='{kind}'>{table_calc}</column-instance>"
+        )
 
 
 def along(*fields: str) -> str:
@@ -70,34 +81,46 @@ class Book:
     is_aggregated: bool = True
     filters: str = ""
     more: str = ""
-    connection: str = ("<connection class='hyper' dbname='Data/Extracts/images.hyper' schema='Extract' "
-                       "tablename='Extract' username='' />")
+    connection: str = (
+        "<connection class='hyper' dbname='Data/Extracts/images.hyper' schema='Extract' "
+        "tablename='Extract' username='' />"
+    )
 
     def xml(self) -> str:
         """The `.twb`."""
-        plain = "".join(f"<column caption='' datatype='{kind}' name={quoteattr(f'[{name}]')} role='dimension' "
-                        "type='nominal' />" for name, kind in self.columns.items())
+        plain = "".join(
+            f"<column caption='' datatype='{kind}' name={quoteattr(f'[{name}]')} role='dimension' type='nominal' />"
+            for name, kind in self.columns.items()
+        )
         calcs = "".join(calc.column for calc in self.calcs)
         used = [calc for calc in self.calcs if self.used is None or calc.name in self.used]
         pills = [calc.instance(self.table_calc) for calc in used]
         instances = "".join(text for _, text in pills)
         shelves = [*self.rows, *self.cols, *self.detail]
-        instances += "".join(f"<column-instance column={quoteattr(f'[{name}]')} derivation='None' "
-                             f"name={quoteattr(f'[none:{name}:nk]')} pivot='key' type='nominal' />"
-                             for name in dict.fromkeys(shelves))
+        instances += "".join(
+            f"<column-instance column={quoteattr(f'[{name}]')} derivation='None' "
+            f"name={quoteattr(f'[none:{name}:nk]')} pivot='key' type='nominal' />"
+            for name in dict.fromkeys(shelves)
+        )
         text = "".join(f"<text column={quoteattr(f'[{DS}].[{name}]')} />" for name, _ in pills)
         text += "".join(f"<lod column={quoteattr(f'[{DS}].[none:{name}:nk]')} />" for name in self.detail)
-        sheet = "" if not used and not shelves else f"""
+        sheet = (
+            ""
+            if not used and not shelves
+            else f"""
   <worksheets><worksheet name='S'><table><view>
     <datasources><datasource caption='Images' name='{DS}' /></datasources>
     <datasource-dependencies datasource='{DS}'>{plain}{calcs}{instances}</datasource-dependencies>{self.filters}
     <aggregation value='{str(self.is_aggregated).lower()}' /></view><style /><panes><pane><view />
     <mark class='Text' /><encodings>{text}</encodings></pane></panes>
     <rows>{_shelf(self.rows)}</rows><cols>{_shelf(self.cols)}</cols></table></worksheet></worksheets>"""
+        )
         parameters = "".join(
             f"<column caption='{caption}' datatype='{kind}' name='[{name}]' param-domain-type='any' role='measure' "
-            f"type='nominal' value={quoteattr(value)}><calculation class='tableau' formula={quoteattr(value)} /></column>"
-            for name, (caption, kind, value) in PARAMETERS.items())
+            f"type='nominal' value={quoteattr(value)}>"
+            f"<calculation class='tableau' formula={quoteattr(value)} /></column>"
+            for name, (caption, kind, value) in PARAMETERS.items()
+        )
         return f"""<?xml version='1.0' encoding='utf-8' ?>
 <workbook source-build='2024.2.0 (20242.24.0000.0000)' version='{self.version}'
           xmlns:user='http://www.tableausoftware.com/xml/user'>
@@ -138,5 +161,7 @@ def hyper(path: Path, rows: Mapping[str, Sequence[Any]]) -> Path:
     import pandas as pd
     import pantab
 
-    pantab.frame_to_hyper(pd.DataFrame(dict(rows)), path, table=("Extract", "Extract"), process_params={"log_config": ""})
+    pantab.frame_to_hyper(
+        pd.DataFrame(dict(rows)), path, table=("Extract", "Extract"), process_params={"log_config": ""}
+    )
     return path

@@ -5,5 +5,10 @@ from __future__ import annotations
 from server.functions import FUNCTIONS
 from workbooks.check.endpoints import Deployed, Signature
 
-DEPLOYED = Deployed({name: Signature(name, function.parameters, function.required, function.returns)
-                     for name, function in FUNCTIONS.items()}, evaluates=True)
+DEPLOYED = Deployed(
+    {
+        name: Signature(name, function.parameters, function.required, function.returns)
+        for name, function in FUNCTIONS.items()
+    },
+    evaluates=True,
+)

@@ -29,9 +29,43 @@ from workbooks.check.report import as_json, as_text
 from workbooks.check.tokens import tokens
 from workbooks.check.workbook import Column, Datasource, Workbook
 
-PIECES = st.sampled_from(["SCRIPT_STR(", "MODEL_EXTENSION_REAL(", "\"", "'", "[", "]", "]]", "(", ")", "{", "}", ",", "//",
-                          "/*", "*/", "\n", "\r\n", "#", "ATTR([a])", "[Parameters].[p]", "tabpy.query('x', _arg1)",
-                          "['response']", "return ", "1.5", ".", "IF", "THEN", "END", "CASE", "WHEN", "\\", "日本", " "])
+PIECES = st.sampled_from(
+    [
+        "SCRIPT_STR(",
+        "MODEL_EXTENSION_REAL(",
+        '"',
+        "'",
+        "[",
+        "]",
+        "]]",
+        "(",
+        ")",
+        "{",
+        "}",
+        ",",
+        "//",
+        "/*",
+        "*/",
+        "\n",
+        "\r\n",
+        "#",
+        "ATTR([a])",
+        "[Parameters].[p]",
+        "tabpy.query('x', _arg1)",
+        "['response']",
+        "return ",
+        "1.5",
+        ".",
+        "IF",
+        "THEN",
+        "END",
+        "CASE",
+        "WHEN",
+        "\\",
+        "日本",
+        " ",
+    ]
+)
 SOUP = st.lists(PIECES | st.text(max_size=5), max_size=30).map("".join)
 
 
@@ -44,8 +78,10 @@ def written(text: str) -> str:
 @given(SOUP)
 def test_any_formula_is_read(formula: str) -> None:
     """To the last token, and its calls are judged."""
-    workbook = Workbook("", {"d": Datasource("d", "", {"a": Column("a", "", "string"),
-                                                       "c": Column("c", "", "string", formula=formula)})})
+    workbook = Workbook(
+        "",
+        {"d": Datasource("d", "", {"a": Column("a", "", "string"), "c": Column("c", "", "string", formula=formula)})},
+    )
     words = tokens(formula)
     rest = formula
     for token in words.items:
@@ -93,10 +129,20 @@ def test_nothing_is_slow() -> None:
 def books(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """Sound workbooks of several shapes."""
     folder = tmp_path_factory.mktemp("books")
-    found = [Book([Calc(f"Calculation_{place}", form.formula) for place, form in enumerate(FORMS[start:start + 6])],
-                  columns={"Image Path": "string", "Group": "string"}, detail=("Group",), version=version).xml().encode()
-             for start, version in enumerate(("18.1", "10.5", "9.0", "26.1"))]
-    packed = Book([Calc("Calculation_1", FORMS[0].formula)]).twbx(folder, {"Data/Extracts/images.hyper": b"no Hyper file"})
+    found = [
+        Book(
+            [Calc(f"Calculation_{place}", form.formula) for place, form in enumerate(FORMS[start : start + 6])],
+            columns={"Image Path": "string", "Group": "string"},
+            detail=("Group",),
+            version=version,
+        )
+        .xml()
+        .encode()
+        for start, version in enumerate(("18.1", "10.5", "9.0", "26.1"))
+    ]
+    packed = Book([Calc("Calculation_1", FORMS[0].formula)]).twbx(
+        folder, {"Data/Extracts/images.hyper": b"no Hyper file"}
+    )
     return [*found, packed.read_bytes()]
 
 
@@ -134,25 +180,25 @@ def is_answered(path: Path) -> bool:
 def damaged_tree(data: bytes, dice: random.Random) -> bytes:
     """Well-formed XML with one thing wrong."""
     root = etree.fromstring(data)
-    elements = [element for element in root.iter() if isinstance(element.tag, str)][1:]
+    elements = [element for element in root.iter() if not isinstance(element, etree._Comment)][1:]
     if not elements:
         return data
     one, other = dice.choice(elements), dice.choice(elements)
     names = list(one.attrib)
     name = dice.choice(names) if names else "name"
     match dice.randrange(7):
-        case 0 if one.getparent() is not None:
-            one.getparent().remove(one)
+        case 0 if (parent := one.getparent()) is not None:
+            parent.remove(one)
         case 1:
             other.append(etree.fromstring(etree.tostring(one)))
         case 2:
             one.tag = dice.choice((other.tag, "_.fcp.New.true..." + other.tag, "unheard-of"))
         case 3:
-            one.attrib.pop(name, None)
+            one.attrib.pop(name, "")
         case 4:
             one.set(name, dice.choice(("", "[", "[]", "[a].[b].[c]", "none:", "日本", "-1", "]" * 9, "[x]" * 999)))
         case 5:
-            one.set(name, dice.choice(list(other.attrib.values()) or [""]))
+            one.set(name, dice.choice([str(value) for value in other.attrib.values()] or [""]))
         case _:
             one.text = dice.choice(("", "[a].[none:b:nk]", "(" * 99, other.text or ""))
     return etree.tostring(root, encoding="utf-8")
@@ -162,5 +208,5 @@ def damaged_bytes(data: bytes, dice: random.Random) -> bytes:
     """One place overwritten, cut or doubled."""
     place = dice.randrange(len(data) or 1)
     end = min(len(data), place + dice.randint(1, 60))
-    replaced = data[:place] + bytes([dice.randrange(256)]) + data[place + 1:]
+    replaced = data[:place] + bytes([dice.randrange(256)]) + data[place + 1 :]
     return dice.choice((replaced, data[:place] + data[end:], data[:end] + data[place:]))

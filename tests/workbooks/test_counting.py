@@ -33,8 +33,9 @@ def across(kind: str) -> str:
 
 def members(*values: str) -> str:
     """A list of members, as Tableau keeps it."""
-    parts = "".join(f"<groupfilter function='member' level='[none:Group:nk]' member='&quot;{value}&quot;' />"
-                    for value in values)
+    parts = "".join(
+        f"<groupfilter function='member' level='[none:Group:nk]' member='&quot;{value}&quot;' />" for value in values
+    )
     return parts if len(values) == 1 else f"<groupfilter function='union'>{parts}</groupfilter>"
 
 
@@ -47,9 +48,14 @@ def kept(inner: str, column: str = "[none:Group:nk]", kind: str = "categorical",
 def extract(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 pictures in three groups, each picture twice."""
     rows = range(48)
-    return hyper(tmp_path_factory.mktemp("extract") / "images.hyper", {
-        "Image Path": [f"{row % 24}.png" for row in rows], "Group": ["abc"[row % 3] for row in rows],
-        "Number": list(rows)})
+    return hyper(
+        tmp_path_factory.mktemp("extract") / "images.hyper",
+        {
+            "Image Path": [f"{row % 24}.png" for row in rows],
+            "Group": ["abc"[row % 3] for row in rows],
+            "Number": list(rows),
+        },
+    )
 
 
 def report(book: Book, extract: Path, folder: Path, **options: Any) -> Report:
@@ -88,38 +94,83 @@ CASES: Sequence[tuple[str, dict[str, Any], tuple[int, int], list[str]]] = [
     ("by Cell", {"table_calc": CELL}, (24, 24), ["addressing-cell"]),
     ("two dimensions, along one", {"rows": (G, P)}, (3, 24), ["several-requests"]),
     ("two dimensions, along both", {"rows": (G, P), "table_calc": along(G, P)}, (1, 24), []),
-    ("restarting every group", {"rows": (G, P), "table_calc": along(G, P).replace(
-        "ordering-type", f"level-break='[{DS}].[Group]' ordering-type")}, (3, 24), ["several-requests"]),
+    (
+        "restarting every group",
+        {
+            "rows": (G, P),
+            "table_calc": along(G, P).replace("ordering-type", f"level-break='[{DS}].[Group]' ordering-type"),
+        },
+        (3, 24),
+        ["several-requests"],
+    ),
     ("along the other one", {"rows": (G, P), "table_calc": along(G)}, (24, 24), ["several-requests"]),
     ("Table (across), the paths on Columns", {"rows": (), "cols": (P,), "table_calc": across("Rows")}, (1, 24), []),
     ("Table (across), the paths on Rows", {"table_calc": across("Rows")}, (24, 24), ["several-requests"]),
     ("Table (down), the paths on Rows", {"table_calc": across("Columns")}, (1, 24), []),
     ("Table (across then down)", {"rows": (G,), "cols": (P,), "table_calc": across("Table")}, (1, 24), []),
     ("Pane (down)", {"rows": (G, P), "table_calc": across("ColumnInPane")}, (3, 24), ["several-requests"]),
-    ("on Detail, Table (across)", {"rows": (), "detail": (P,), "table_calc": across("Rows")}, (24, 24),
-     ["several-requests"]),
+    (
+        "on Detail, Table (across)",
+        {"rows": (), "detail": (P,), "table_calc": across("Rows")},
+        (24, 24),
+        ["several-requests"],
+    ),
     ("on Detail, along it", {"rows": (), "detail": (P,)}, (1, 24), []),
     ("nothing says how", {"table_calc": ""}, (24, 24), ["addressing-missing", "several-requests"]),
-    ("along a field that is not in the view", {"table_calc": along("Number")}, (24, 24),
-     ["addressing-absent", "several-requests"]),
+    (
+        "along a field that is not in the view",
+        {"table_calc": along("Number")},
+        (24, 24),
+        ["addressing-absent", "several-requests"],
+    ),
     ("each row a mark", {"rows": (), "is_aggregated": False, "table_calc": across("Rows")}, (1, 48), []),
-    ("each row a mark, by group", {"rows": (G,), "is_aggregated": False, "table_calc": across("Rows")}, (3, 48),
-     ["several-requests"]),
+    (
+        "each row a mark, by group",
+        {"rows": (G,), "is_aggregated": False, "table_calc": across("Rows")},
+        (3, 48),
+        ["several-requests"],
+    ),
     ("no dimension: one mark", {"rows": (), "table_calc": across("Rows")}, (1, 1), []),
     ("the paths not in the view", {"rows": (G,), "table_calc": along(G)}, (1, 3), ["attribute-null"]),
     ("one group kept", {"filters": kept(members("a"))}, (1, 8), []),
     ("two groups kept", {"filters": kept(members("a", "b"))}, (1, 16), []),
-    ("one group left out", {"filters": kept(f"<groupfilter function='except'><groupfilter function='level-members' "
-                                            f"level='[none:Group:nk]' />{members('a')}</groupfilter>")}, (1, 16), []),
-    ("all members", {"filters": kept("<groupfilter function='level-members' level='[none:Group:nk]' />")}, (1, 24), []),
-    ("a range", {"filters": kept("<min>0</min><max>9</max>", "[none:Number:qk]", "quantitative",
-                                 "included-values='in-range'")}, (1, 10), []),
+    (
+        "one group left out",
+        {
+            "filters": kept(
+                f"<groupfilter function='except'><groupfilter function='level-members' "
+                f"level='[none:Group:nk]' />{members('a')}</groupfilter>"
+            )
+        },
+        (1, 16),
+        [],
+    ),
+    (
+        "all members",
+        {"filters": kept("<groupfilter function='level-members' level='[none:Group:nk]' />")},
+        (1, 24),
+        [],
+    ),
+    (
+        "a range",
+        {
+            "filters": kept(
+                "<min>0</min><max>9</max>", "[none:Number:qk]", "quantitative", "included-values='in-range'"
+            )
+        },
+        (1, 10),
+        [],
+    ),
     ("a condition, which only Tableau applies", {"filters": kept("<groupfilter function='filter' />")}, (1, 24), []),
 ]
 
 
-@pytest.mark.parametrize(("changes", "expected", "codes"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_requests_are_partitions(changes: dict[str, Any], expected: tuple[int, int], codes: list[str], rows: Extract) -> None:
+@pytest.mark.parametrize(
+    ("changes", "expected", "codes"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_requests_are_partitions(
+    changes: dict[str, Any], expected: tuple[int, int], codes: list[str], rows: Extract
+) -> None:
     """One request for each combination of the dimensions a field is not addressed along."""
     assert counted(replace(BOOK, **changes), rows) == ([expected], codes)
 
@@ -138,24 +189,54 @@ def test_the_calculation_s_own_addressing_is_the_default(rows: Extract) -> None:
     assert counted(book, rows) == ([(1, 24)], [])
 
 
-@pytest.mark.parametrize(("formula", "marks"), [
-    ("[Group] + '/' + [Image Path]", 24), ("UPPER(LEFT([Image Path], 1))", 10), ("IF [Number] < 10 THEN 'a' ELSE 'b' END", 2),
-    ("CASE [Group] WHEN 'a' THEN 1 WHEN 'b' THEN 2 END", 3), ("STR([Number] % 5)", 5), ("IIF([Group] IN ('a', 'b'), 1, 0)", 2),
-    ("NOT CONTAINS([Image Path], '1') AND [Number] >= 2", 2), ("ISNULL([Group])", 1), ("-[Number] / 2", 48),
-    ("INT([Number] / 10)", 5), ("REPLACE([Image Path], '.png', '')", 24), ("// one\nIFNULL([Group], '') /* two */", 3)])
+@pytest.mark.parametrize(
+    ("formula", "marks"),
+    [
+        ("[Group] + '/' + [Image Path]", 24),
+        ("UPPER(LEFT([Image Path], 1))", 10),
+        ("IF [Number] < 10 THEN 'a' ELSE 'b' END", 2),
+        ("CASE [Group] WHEN 'a' THEN 1 WHEN 'b' THEN 2 END", 3),
+        ("STR([Number] % 5)", 5),
+        ("IIF([Group] IN ('a', 'b'), 1, 0)", 2),
+        ("NOT CONTAINS([Image Path], '1') AND [Number] >= 2", 2),
+        ("ISNULL([Group])", 1),
+        ("-[Number] / 2", 48),
+        ("INT([Number] / 10)", 5),
+        ("REPLACE([Image Path], '.png', '')", 24),
+        ("// one\nIFNULL([Group], '') /* two */", 3),
+    ],
+)
 def test_calculated_dimensions_are_computed_by_hyper(formula: str, marks: int, rows: Extract) -> None:
     """In Tableau's own language."""
-    book = replace(BOOK, calcs=[replace(ASKED, formula=ASK.replace("ATTR", "MIN")), Calc("Made", formula)],
-                   rows=("Made",), table_calc=along("Made"), used=["Calculation_1"])
+    book = replace(
+        BOOK,
+        calcs=[replace(ASKED, formula=ASK.replace("ATTR", "MIN")), Calc("Made", formula)],
+        rows=("Made",),
+        table_calc=along("Made"),
+        used=["Calculation_1"],
+    )
     assert counted(book, rows) == ([(1, marks)], [])
 
 
-@pytest.mark.parametrize("formula", ["{FIXED [Group] : MIN([Number])}", "DATEPARSE('y', [Group])", "[Gone]", "IF", "#2020-01-01#",
-                                     "ROUND()", "LEFT([Group])", "1 2", "[Made]"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "{FIXED [Group] : MIN([Number])}",
+        "DATEPARSE('y', [Group])",
+        "[Gone]",
+        "IF",
+        "#2020-01-01#",
+        "ROUND()",
+        "LEFT([Group])",
+        "1 2",
+        "[Made]",
+    ],
+)
 def test_what_only_tableau_computes_is_not_counted(formula: str, rows: Extract) -> None:
     """One request all the same, if nothing partitions; how many marks stays open, and why."""
-    book = replace(BOOK, calcs=[ASKED, Calc("Made", formula)], rows=("Made",), table_calc=along("Made"),
-                   used=["Calculation_1"])
+    book = replace(
+        BOOK, calcs=[ASKED, Calc("Made", formula)], rows=("Made",), table_calc=along("Made"), used=["Calculation_1"]
+    )
     (found,) = figures(book, rows)
     assert (found.requests, found.marks, bool(found.why)) == (1, None, True)
 
@@ -165,14 +246,16 @@ def test_without_rows_partitions_are_named(tmp_path: Path) -> None:
     with opened(replace(BOOK, rows=(G, P)).twb(tmp_path), Limits()) as package:
         found = check(package, Options())
     assert [(said.code, said.text) for said in found.findings] == [
-        ("several-requests", "Tableau sends several requests for this field, one for each [Group].")]
+        ("several-requests", "Tableau sends several requests for this field, one for each [Group].")
+    ]
 
 
 def test_more_requests_may_be_allowed(extract: Path, tmp_path: Path) -> None:
     """`--max-requests`, for fields that are meant to be computed by group."""
     book = replace(BOOK, rows=(G, P))
-    assert [[said.code for said in report(book, extract, tmp_path, most_requests=most).findings] for most in (2, 3)] == [
-        ["several-requests"], []]
+    assert [
+        [said.code for said in report(book, extract, tmp_path, most_requests=most).findings] for most in (2, 3)
+    ] == [["several-requests"], []]
 
 
 def test_a_text_file_in_the_package_is_counted(tmp_path: Path) -> None:
@@ -185,10 +268,15 @@ def test_a_text_file_in_the_package_is_counted(tmp_path: Path) -> None:
     assert ([(one.requests, one.marks) for one in found.counts[0]], found.findings) == ([(1, 2)], [])
 
 
-@pytest.mark.parametrize(("content", "connection", "why"), [
-    (b"no Hyper file", BOOK.connection, "Hyper refuses"), (None, BOOK.connection, "is not in the package"),
-    (b"", BOOK.connection.replace("class='hyper'", "class='dataengine'"), ".tde"),
-    (None, "<connection class='sqlserver' server='db' />", "not in the workbook")])
+@pytest.mark.parametrize(
+    ("content", "connection", "why"),
+    [
+        (b"no Hyper file", BOOK.connection, "Hyper refuses"),
+        (None, BOOK.connection, "is not in the package"),
+        (b"", BOOK.connection.replace("class='hyper'", "class='dataengine'"), ".tde"),
+        (None, "<connection class='sqlserver' server='db' />", "not in the workbook"),
+    ],
+)
 def test_what_cannot_be_read_is_said(content: bytes | None, connection: str, why: str, tmp_path: Path) -> None:
     """And the rest of the check goes on."""
     files = {} if content is None else {"Data/Extracts/images.hyper": content}
@@ -203,8 +291,13 @@ def test_a_bare_workbook_reads_beside_itself_and_nowhere_else(extract: Path, tmp
     (folder / "Data" / "Extracts").mkdir(parents=True)
     (folder / "Data" / "Extracts" / "images.hyper").write_bytes(extract.read_bytes())
     (tmp_path / "outside.hyper").write_bytes(extract.read_bytes())
-    books = [BOOK, *(replace(BOOK, connection=BOOK.connection.replace("Data/Extracts/images.hyper", path))
-                     for path in ("../outside.hyper", str(tmp_path / "outside.hyper"), "Data\\Extracts\\images.hyper"))]
+    books = [
+        BOOK,
+        *(
+            replace(BOOK, connection=BOOK.connection.replace("Data/Extracts/images.hyper", path))
+            for path in ("../outside.hyper", str(tmp_path / "outside.hyper"), "Data\\Extracts\\images.hyper")
+        ),
+    ]
     marks = []
     for book in books:
         with opened(book.twb(folder), Limits()) as package:

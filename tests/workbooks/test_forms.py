@@ -14,8 +14,13 @@ from workbooks.check.reading import read
 
 COLUMNS = {"Image Path": "string", "Group": "string", "Number": "integer"}
 AROUND = (Calc("Aggregated", "MIN([Image Path])"), Calc("Row Level", "[Image Path] + '.png'"))
-RETURNS = {"SCRIPT_STR": "STR", "SCRIPT_REAL": "REAL", "SCRIPT_INT": "INT", "MODEL_EXTENSION_STR": "STR",
-           "MODEL_EXTENSION_REAL": "REAL"}
+RETURNS = {
+    "SCRIPT_STR": "STR",
+    "SCRIPT_REAL": "REAL",
+    "SCRIPT_INT": "INT",
+    "MODEL_EXTENSION_STR": "STR",
+    "MODEL_EXTENSION_REAL": "REAL",
+}
 
 
 def found(formula: str, returns: str = "STR", version: str = "18.1") -> list[Field]:
@@ -30,8 +35,11 @@ def test_every_form_is_found_and_judged(form: Form) -> None:
     returns = RETURNS[form.functions[0]] if form.functions else "STR"
     asked = found(form.formula, returns)
     codes = [said.code for one in asked for said in field_findings(one, DEPLOYED)]
-    assert (tuple(one.call.name for one in asked), [query.name for one in asked for query in one.queries], sorted(codes)) \
-        == (form.functions, list(form.endpoints), sorted(form.codes))
+    assert (
+        tuple(one.call.name for one in asked),
+        [query.name for one in asked for query in one.queries],
+        sorted(codes),
+    ) == (form.functions, list(form.endpoints), sorted(form.codes))
 
 
 def test_there_are_at_least_forty_forms() -> None:
@@ -48,8 +56,10 @@ def test_old_and_new_versions_have_the_same_fields(version: str) -> None:
 def test_the_declared_type_is_compared() -> None:
     """A SCRIPT_REAL in a column of text."""
     formula = 'SCRIPT_REAL("return _arg1", SUM([Number]))'
-    codes = [[said.code for one in found(formula, returns) for said in field_findings(one, DEPLOYED)]
-             for returns in ("STR", "REAL")]
+    codes = [
+        [said.code for one in found(formula, returns) for said in field_findings(one, DEPLOYED)]
+        for returns in ("STR", "REAL")
+    ]
     assert codes == [["datatype"], []]
 
 

@@ -1,4 +1,4 @@
-"""A workbook is somebody else's file: what is refused is refused with a sentence, and nothing makes the check fall over."""
+"""A workbook is somebody else's file: what is refused is refused with a sentence; nothing makes the check fall over."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from workbooks.check.report import Report
 
 ASK = "SCRIPT_STR(\"return tabpy.query('image_label', _arg1)['response']\", ATTR([Image Path]))"
 XML = Book([Calc("Calculation_1", ASK)]).xml()
-LAUGHS = ("<!DOCTYPE w [<!ENTITY a 'ha'>" + "".join(f"<!ENTITY {b} '{('&' + a + ';') * 10}'>" for a, b in
-          zip("abcdefghi", "bcdefghij", strict=True)) + "]><workbook><x>&j;</x></workbook>")
+LAUGHS = (
+    "<!DOCTYPE w [<!ENTITY a 'ha'>"
+    + "".join(f"<!ENTITY {b} '{('&' + a + ';') * 10}'>" for a, b in zip("abcdefghi", "bcdefghij", strict=True))
+    + "]><workbook><x>&j;</x></workbook>"
+)
 
 
 def checked(path: Path, limits: Limits | None = None) -> Report:
@@ -33,11 +36,16 @@ def refused(path: Path, limits: Limits | None = None) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("xml", [
-    LAUGHS, "<!DOCTYPE workbook><workbook/>",
-    "<!DOCTYPE workbook SYSTEM 'http://127.0.0.1:9/x.dtd'><workbook/>",
-    "<?xml version='1.0'?>\n<!-- a -->\n<?pi x?><!DOCTYPE w [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><workbook>&x;</workbook>",
-    "<!DOCTYPE w [<!ENTITY % p SYSTEM 'file:///etc/passwd'>%p;]><workbook a='1'/>"])
+@pytest.mark.parametrize(
+    "xml",
+    [
+        LAUGHS,
+        "<!DOCTYPE workbook><workbook/>",
+        "<!DOCTYPE workbook SYSTEM 'http://127.0.0.1:9/x.dtd'><workbook/>",
+        "<?xml version='1.0'?>\n<!-- a -->\n<?pi x?><!DOCTYPE w [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><workbook>&x;</workbook>",
+        "<!DOCTYPE w [<!ENTITY % p SYSTEM 'file:///etc/passwd'>%p;]><workbook a='1'/>",
+    ],
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_doctype_is_refused_before_anything_is_expanded(tmp_path: Path, xml: str, encoding: str) -> None:
     """Entities, external references, billion laughs; in any encoding."""
@@ -46,18 +54,26 @@ def test_a_doctype_is_refused_before_anything_is_expanded(tmp_path: Path, xml: s
     assert "has a DOCTYPE" in refused(path)
 
 
-@pytest.mark.parametrize(("data", "sentence"), [
-    (b"", "is not well-formed XML"), (b"\0\0\0\0", "is not well-formed XML"), (b"no xml", "is not well-formed XML"),
-    (b"<workbook>", "is not well-formed XML"), (b"<html/>", "but no workbook"), (b"PK", "is a damaged zip"),
-    (b"PK\x03\x04" + b"\0" * 50, "is a zip without|damaged zip"),
-    (b"<?xml version='1.0' encoding='klingon'?><workbook/>", "names an encoding that is not known"),
-    (b"<?xml version='1.0' encoding='zip'?><workbook/>", "names an encoding that is not known"),
-    (b"<?xml version='1.0' encoding='undefined'?><workbook/>", "save it as UTF-8"),
-    (b"<?xml version='1.0' encoding='utf-8'?><workbook a='\xff'/>", "save it as UTF-8"),
-    (b"\xff\xfe<\0w\0o", "not well-formed|save it as UTF-8"),
-    (b"<workbook>" * 5000 + b"</workbook>" * 5000, "is not well-formed XML"),
-    (b"<workbook a='" + b"x" * 11_000_000 + b"'/>", "is not well-formed XML"),
-    (b"<workbook>&nbsp;</workbook>", "is not well-formed XML")])
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "is not well-formed XML"),
+        (b"\0\0\0\0", "is not well-formed XML"),
+        (b"no xml", "is not well-formed XML"),
+        (b"<workbook>", "is not well-formed XML"),
+        (b"<html/>", "but no workbook"),
+        (b"PK", "is a damaged zip"),
+        (b"PK\x03\x04" + b"\0" * 50, "is a zip without|damaged zip"),
+        (b"<?xml version='1.0' encoding='klingon'?><workbook/>", "names an encoding that is not known"),
+        (b"<?xml version='1.0' encoding='zip'?><workbook/>", "names an encoding that is not known"),
+        (b"<?xml version='1.0' encoding='undefined'?><workbook/>", "save it as UTF-8"),
+        (b"<?xml version='1.0' encoding='utf-8'?><workbook a='\xff'/>", "save it as UTF-8"),
+        (b"\xff\xfe<\0w\0o", "not well-formed|save it as UTF-8"),
+        (b"<workbook>" * 5000 + b"</workbook>" * 5000, "is not well-formed XML"),
+        (b"<workbook a='" + b"x" * 11_000_000 + b"'/>", "is not well-formed XML"),
+        (b"<workbook>&nbsp;</workbook>", "is not well-formed XML"),
+    ],
+)
 def test_what_is_no_workbook_is_refused(tmp_path: Path, data: bytes, sentence: str) -> None:
     """In one sentence."""
     path = tmp_path / "book.twb"
@@ -65,7 +81,9 @@ def test_what_is_no_workbook_is_refused(tmp_path: Path, data: bytes, sentence: s
     assert any(part in refused(path) for part in sentence.split("|"))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "shift_jis", "windows-1252", "gb18030"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "shift_jis", "windows-1252", "gb18030"]
+)
 def test_encodings_that_are_what_they_say(tmp_path: Path, encoding: str) -> None:
     """Tableau writes UTF-8; editors write others."""
     path = tmp_path / "book.twb"
@@ -73,8 +91,9 @@ def test_encodings_that_are_what_they_say(tmp_path: Path, encoding: str) -> None
     assert [one.label for one in checked(path).fields] == ["[Calculation_1]"]
 
 
-@pytest.mark.parametrize("name", ["../book.twb", "/etc/book.twb", "C:/book.twb", "a/../../book.twb", "..\\book.twb",
-                                  "Data/../../x.hyper"])
+@pytest.mark.parametrize(
+    "name", ["../book.twb", "/etc/book.twb", "C:/book.twb", "a/../../book.twb", "..\\book.twb", "Data/../../x.hyper"]
+)
 def test_a_package_that_points_outside_is_refused(tmp_path: Path, name: str) -> None:
     """As a whole, whichever member it is."""
     assert "points outside the package" in refused(Book([]).twbx(tmp_path, {name: b"<workbook/>"}))
@@ -104,9 +123,16 @@ def write_many(archive: zipfile.ZipFile) -> None:
         archive.writestr(zipfile.ZipInfo(f"{number}"), b"")
 
 
-@pytest.mark.parametrize(("write", "sentence"), [
-    (write_twice, "is there twice"), (write_link, "is a link"), (write_bomb, "times its size"), (write_many, "20,001 files"),
-    (lambda archive: archive.writestr("x.txt", "x"), "without a .twb")])
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        (write_twice, "is there twice"),
+        (write_link, "is a link"),
+        (write_bomb, "times its size"),
+        (write_many, "20,001 files"),
+        (lambda archive: archive.writestr("x.txt", "x"), "without a .twb"),
+    ],
+)
 def test_odd_packages_are_refused(tmp_path: Path, write: Callable[[zipfile.ZipFile], None], sentence: str) -> None:
     """Before anything is unpacked."""
     path = tmp_path / "book.twbx"
@@ -129,7 +155,7 @@ def test_a_size_that_lies_is_counted(tmp_path: Path) -> None:
     path = Book([Calc("Calculation_1", ASK)]).twbx(tmp_path, {})
     data = bytearray(path.read_bytes())
     place = data.index(b"PK\x01\x02") + 24
-    data[place:place + 4] = (10).to_bytes(4, "little")
+    data[place : place + 4] = (10).to_bytes(4, "little")
     path.write_bytes(bytes(data))
     assert refused(path)
 
@@ -139,13 +165,28 @@ def test_limits_are_said_with_their_flags(tmp_path: Path) -> None:
     path = tmp_path / "book.twb"
     path.write_text(XML.replace("</workbook>", "<!--" + "x" * 1_100_000 + "--></workbook>"), encoding="utf-8")
     assert "--max-mb" in refused(path, Limits(workbook_mb=1))
-    assert "--max-mb" in refused(Book([], more="<!--" + "x" * 1_100_000 + "-->").twbx(tmp_path, {}), Limits(workbook_mb=1))
+    assert "--max-mb" in refused(
+        Book([], more="<!--" + "x" * 1_100_000 + "-->").twbx(tmp_path, {}), Limits(workbook_mb=1)
+    )
     assert "--max-package-mb" in refused(Book([]).twbx(tmp_path, {"x": b"x" * 1_100_000}), Limits(package_mb=1))
     assert checked(path).fields
 
 
-@pytest.mark.parametrize("script", ["(" * 100_000, "-" * 100_000 + "1", "return a" + ".b" * 100_000, "1" + "+1" * 100_000,
-                                    "x" * 600_000, "f'" + "{" * 2_000 + "'", "\0", "\ud83d", "if 1:", "\\"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "(" * 100_000,
+        "-" * 100_000 + "1",
+        "return a" + ".b" * 100_000,
+        "1" + "+1" * 100_000,
+        "x" * 600_000,
+        "f'" + "{" * 2_000 + "'",
+        "\0",
+        "\ud83d",
+        "if 1:",
+        "\\",
+    ],
+)
 def test_scripts_that_break_parsers(tmp_path: Path, script: str) -> None:
     """Python's own limits are met with a finding."""
     text = script.replace('"', '""').encode("utf-8", "replace").decode().replace("\0", "")
@@ -155,16 +196,28 @@ def test_scripts_that_break_parsers(tmp_path: Path, script: str) -> None:
 
 def test_calculations_in_circles_end(tmp_path: Path) -> None:
     """Tableau refuses them; the check goes on."""
-    calcs = [Calc("A", f"[B] + {ASK}"), Calc("B", "[A]"), Calc("C", "[C]"),
-             *(Calc(f"D{n}", f"[D{n + 1}]") for n in range(200)), Calc("D200", "[Image Path]"),
-             Calc("E", ASK.replace("ATTR([Image Path])", "[D0]"))]
-    assert [one.label for one in checked(Book(calcs, table_calc=along("Image Path")).twb(tmp_path)).fields] == ["[A]", "[E]"]
+    calcs = [
+        Calc("A", f"[B] + {ASK}"),
+        Calc("B", "[A]"),
+        Calc("C", "[C]"),
+        *(Calc(f"D{n}", f"[D{n + 1}]") for n in range(200)),
+        Calc("D200", "[Image Path]"),
+        Calc("E", ASK.replace("ATTR([Image Path])", "[D0]")),
+    ]
+    assert [one.label for one in checked(Book(calcs, table_calc=along("Image Path")).twb(tmp_path)).fields] == [
+        "[A]",
+        "[E]",
+    ]
 
 
 def test_calculations_that_name_others_many_times_end(tmp_path: Path) -> None:
     """Forty levels of a sum of two would be 2 to the 40 terms."""
-    calcs = [*(Calc(f"D{n}", f"[D{n + 1}] + [D{n + 1}]") for n in range(40)), Calc("D40", "[Image Path]"),
-             Calc("E", ASK.replace("ATTR([Image Path])", "[D0]")), Calc("F", ASK.replace("[Image Path]", "[D0]"))]
+    calcs = [
+        *(Calc(f"D{n}", f"[D{n + 1}] + [D{n + 1}]") for n in range(40)),
+        Calc("D40", "[Image Path]"),
+        Calc("E", ASK.replace("ATTR([Image Path])", "[D0]")),
+        Calc("F", ASK.replace("[Image Path]", "[D0]")),
+    ]
     found = [(one.where, one.code) for one in checked(Book(calcs).twb(tmp_path)).findings]
     assert found == [("[E]", "unwrapped-field")]
 

@@ -14,9 +14,14 @@ from workbooks.cli import main
 TEXT = PAGE.read_text(encoding="utf-8")
 ROOT = PAGE.parent.parent
 SOURCES = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workbooks" / "check").glob("*.py"))
-TESTS = "".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "tests" / "workbooks").glob("test_*.py"),
-                                                             *(ROOT / "tests" / "workbooks").glob("forms.py"),
-                                                             ROOT / "tests" / "test_workbooks_check.py"])
+TESTS = "".join(
+    path.read_text(encoding="utf-8")
+    for path in [
+        *(ROOT / "tests" / "workbooks").glob("test_*.py"),
+        *(ROOT / "tests" / "workbooks").glob("forms.py"),
+        ROOT / "tests" / "test_workbooks_check.py",
+    ]
+)
 
 
 def test_the_table_of_findings_is_the_code_s() -> None:
@@ -52,10 +57,19 @@ def test_every_option_is_on_the_page(capsys: pytest.CaptureFixture[str]) -> None
     assert set(re.findall(r"`(--[a-z-]+)", TEXT)) == options
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    ([], "VERB"), (["check"], "FILE"), (["chek", "x"], "chek"), (["check", "x", "--tabpi", "y"], "--tabpi"),
-    (["check", "x", "--max-requests", "many"], "--max-requests")])
-def test_a_wrong_command_is_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "VERB"),
+        (["check"], "FILE"),
+        (["chek", "x"], "chek"),
+        (["check", "x", "--tabpi", "y"], "--tabpi"),
+        (["check", "x", "--max-requests", "many"], "--max-requests"),
+    ],
+)
+def test_a_wrong_command_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit status 2, without a wall of usage."""
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -63,13 +77,20 @@ def test_a_wrong_command_is_one_sentence(arguments: list[str], sentence: str, ca
     assert (stopped.value.code, sentence in said, len(said.splitlines())) == (2, True, 1)
 
 
-@pytest.mark.parametrize(("more", "sentence"), [
-    (["--run"], "--run needs a TabPy"), (["--tabpy", "localhost:9004"], "is no address"),
-    (["--tabpy", "http://[::1"], "is no address"), (["--server", "ftp://x"], "is no address"),
-    (["--tabpy", "http://127.0.0.1:9", "--tabpy-user", "ann"], "belong together"),
-    (["--token-file", "missing"], "cannot be read")])
-def test_wrong_options_are_one_sentence(more: list[str], sentence: str, tmp_path: Path,
-                                        capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--run"], "--run needs a TabPy"),
+        (["--tabpy", "localhost:9004"], "is no address"),
+        (["--tabpy", "http://[::1"], "is no address"),
+        (["--server", "ftp://x"], "is no address"),
+        (["--tabpy", "http://127.0.0.1:9", "--tabpy-user", "ann"], "belong together"),
+        (["--token-file", "missing"], "cannot be read"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    more: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit status 2, before the workbook is looked at."""
     assert main(["check", str(tmp_path / "no.twb"), *more]) == 2
     assert sentence in capsys.readouterr().err

@@ -49,7 +49,8 @@ def add_check(verbs: Verbs) -> None:
     parser.add_argument("--run", action="store_true", help="send each field to TabPy with the workbook's own rows")
     parser.add_argument("--schema", type=Path, metavar="FILE.xsd", help="validate against Tableau's published schema")
     parser.add_argument("--max-requests", type=int, default=1, metavar="N", help="requests a field may make (1)")
-    parser.add_argument("--max-seconds", type=float, default=SLOW_S, metavar="N", help="seconds an answer may take (30)")
+    parser.add_argument("--max-seconds", type=float, default=SLOW_S, metavar="N",
+                        help="how long an answer may take (30)")
     parser.add_argument("--max-mb", type=int, default=100, metavar="N", help="XML that is read at most (100)")
     parser.add_argument("--max-package-mb", type=int, default=4000, metavar="N",
                         help="what a .twbx may unpack to (4000)")
@@ -145,6 +146,10 @@ class _Rows:
             self.known[datasource] = self._opened(datasource)
         return self.known[datasource]
 
+    def label(self, datasource: str) -> str:
+        """What people call it."""
+        return repr(self.workbook.datasources[datasource].caption or datasource)
+
     def _opened(self, datasource: str) -> Extract | str:
         where = self.workbook.datasources[datasource].extract
         if where is None:
@@ -152,7 +157,7 @@ class _Rows:
         try:
             return self.stack.enter_context(unpacked(self.package, where))
         except ExtractError as exc:
-            self.findings.append(finding("extract-unreadable", repr(datasource), why=exc))
+            self.findings.append(finding("extract-unreadable", self.label(datasource), why=exc))
             return str(exc).rstrip(".")
 
 
@@ -169,7 +174,7 @@ def _run(workbook: Workbook, report: Report, rows: _Rows, tabpy: Site, most_seco
     for place, one in enumerate(report.fields):
         found = rows.of(one.scope.datasource)
         if isinstance(found, str):
-            report.findings.append(finding("run-skipped", repr(one.scope.datasource), why=found))
+            report.findings.append(finding("run-skipped", rows.label(one.scope.datasource), why=found))
             continue
         uses: list[Count | None] = [*report.counts.get(place, ())] or [None]
         for counted in uses:

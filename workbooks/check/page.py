@@ -1,4 +1,4 @@
-"""The table of findings in docs/checking-workbooks.md: `python -m workbooks.check.page` writes it, a test compares it."""
+"""The table of findings in docs/checking-workbooks.md: `python -m workbooks.check.page` writes it, a test compares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def with_table(text: str) -> str:
     """The page with the table as the code has it."""
     head, _, rest = text.partition(_BEGIN)
     tail = rest.partition(_END)[2]
-    rows = [f"| `{code}` | {rule.level} | {_shown(rule.sentence)} | {_shown(rule.remedy)} |" for code, rule in RULES.items()]
+    rows = [f"| `{code}` | {rule.level} | {_shown(rule.sentence)} | {_shown(rule.remedy)} |"
+            for code, rule in RULES.items()]
     table = "\n".join(["| code | counts as | says | do |", "|---|---|---|---|", *rows])
     return f"{head}{_BEGIN}{table}\n{_END}{tail}"
 

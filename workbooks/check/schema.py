@@ -31,8 +31,9 @@ class _Stubs(etree.Resolver):
     """Answers our two places and nothing else."""
 
     def resolve(self, system_url: str, public_id: str, context: Any) -> Any:  # type: ignore[override]  # noqa: ARG002
-        """The stub's text; an empty document for every other place. lxml passes one argument more than its stubs say."""
-        return self.resolve_string(_STUBS.get(system_url.removeprefix("stub:"), "<none/>"), context, base_url=system_url)
+        """The stub's text; an empty document for any other place. lxml passes an argument more than its types say."""
+        text = _STUBS.get(system_url.removeprefix("stub:"), "<none/>")
+        return self.resolve_string(text, context, base_url=system_url)
 
 
 def schema(path: Path) -> etree.XMLSchema:
