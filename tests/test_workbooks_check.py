@@ -170,6 +170,7 @@ def test_what_a_field_does_wrong_is_seen_when_it_runs(
     """All in one workbook, so that one that fails does not keep the others from being sent."""
     calcs = [Calc(f"Calculation_{place}", formula, returns) for place, (formula, returns, _) in enumerate(WRONG)]
     _, found = said(book(*calcs).twbx(tmp_path, {"Data/Extracts/images.hyper": extract}), running, capsys)
+    assert found["fields"][1]["replays"][0]["values"] == ["nan"] * 5  # which is no JSON
     codes = {
         f"[{calc.name}]": {one["code"] for one in found["said"] if one["where"].startswith(f"[{calc.name}]")}
         for calc in calcs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -256,6 +257,26 @@ def test_more_requests_may_be_allowed(extract: Path, tmp_path: Path) -> None:
     assert [
         [said.code for said in report(book, extract, tmp_path, most_requests=most).findings] for most in (2, 3)
     ] == [["several-requests"], []]
+
+
+def test_an_extract_beside_a_database_has_names_of_its_own(extract: Path, tmp_path: Path) -> None:
+    """As Tableau saves one: the connection to the database stays, `<extract>` says where the rows are."""
+    swapped = (("Image Path", "Group"), ("Group", "Image Path"))
+    records = "".join(f"<metadata-record class='column'><remote-name>{remote}</remote-name><local-name>[{name}]"
+                      "</local-name></metadata-record>" for name, remote in swapped)
+    inside = ("<extract count='-1' enabled='true' units='records'><connection class='hyper' schema='Extract' "
+              "tablename='Extract' dbname='Data/Extracts/images.hyper'>"
+              "<relation name='Extract' table='[Extract].[Extract]' type='table' />"
+              f"<metadata-records>{records}</metadata-records></connection></extract>")
+    book = replace(BOOK, connection="<connection class='sqlserver' server='db' />")
+    path = tmp_path / "book.twbx"
+    with zipfile.ZipFile(path, "w") as archive:
+        end = "</datasource>\n  </datasources>"
+        archive.writestr("book.twb", book.xml().replace(end, inside + end))
+        archive.write(extract, "Data/Extracts/images.hyper")
+    with opened(path, Limits()) as package:
+        found = [(one.requests, one.marks) for one in check(package, Options()).counts[0]]
+    assert found == [(1, 3)]  # the three groups, which this data source calls paths
 
 
 def test_a_text_file_in_the_package_is_counted(tmp_path: Path) -> None:

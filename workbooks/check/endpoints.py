@@ -57,7 +57,7 @@ def deployed(tabpy: Site | None, server: Site | None) -> Deployed:
 
 
 def _evaluates(tabpy: Site) -> bool:
-    answer = tabpy.ask("/info")
+    answer = tabpy.ask("info")
     _check(tabpy, answer, "/info")
     try:
         return answer.value["versions"]["v1"]["features"].get("evaluate_enabled") is not False
@@ -66,7 +66,7 @@ def _evaluates(tabpy: Site) -> bool:
 
 
 def _endpoints(tabpy: Site) -> dict[str, Signature]:
-    answer = tabpy.ask("/endpoints")
+    answer = tabpy.ask("endpoints")
     _check(tabpy, answer, "/endpoints")
     if not isinstance(answer.value, dict):
         raise TabPyError("tabpy-away", f"what answers at {tabpy.url} is no TabPy")
@@ -104,7 +104,7 @@ def _returned(schema: Any) -> str:
 
 
 def _function_table(server: Site) -> dict[str, Signature]:
-    answer = server.ask("/v1/functions")
+    answer = server.ask("v1", "functions")
     if answer.status in (401, 403):
         raise TabPyError("server-refused", f"the Pixfield server at {server.url} wants its token")
     try:

@@ -7,7 +7,6 @@ Every argument is a list as long as the partition, a parameter's value repeated.
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -84,8 +83,10 @@ def _requests(workbook: Workbook, one: Field, counted: Count | None, extract: Ex
             result.is_cut = True
             return
         columns = [list(column) for column in zip(*(row[keys + marks:] for row in part), strict=True)]
-        if any(isinstance(value, dt.date | dt.time) for column in columns for value in column):
-            raise CheckError("how Tableau writes dates is not known here")
+        odd = next((type(value).__name__ for column in columns for value in column
+                    if not isinstance(value, str | int | float | None)), "")
+        if odd:
+            raise CheckError(f"how Tableau writes a {odd} is not known here")
         result.rows += len(columns[0]) if columns else 0
         yield columns
 
@@ -123,10 +124,10 @@ def _sent(one: Field, columns: list[list[Any]], tabpy: Site) -> tuple[Answer, fl
     start = time.perf_counter()
     if one.call.family == MODEL:
         data = dict(zip(one.names, columns, strict=True))
-        answer = tabpy.ask(f"/query/{one.text}", {"data": data}, timeout_s=TIMEOUT_S)
+        answer = tabpy.ask("query", one.text or "", value={"data": data}, timeout_s=TIMEOUT_S)
     else:
         data = {f"_arg{number}": column for number, column in enumerate(columns, 1)}
-        answer = tabpy.ask("/evaluate", {"data": data, "script": one.text}, timeout_s=TIMEOUT_S)
+        answer = tabpy.ask("evaluate", value={"data": data, "script": one.text}, timeout_s=TIMEOUT_S)
     return answer, time.perf_counter() - start
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,8 +49,14 @@ def _field_json(report: Report, place: int, one: Field) -> dict[str, Any]:
                     "marks": counted.marks, "filters_left_out": counted.left_out}
                    for counted in report.counts.get(place, ())],
         "replays": [{"where": ran.where, "requests": ran.requests, "rows": ran.rows, "seconds": round(ran.seconds, 3),
-                     "values": ran.values[:SHOWN], "is_cut": ran.is_cut} for ran in report.replays.get(place, ())],
+                     "is_cut": ran.is_cut, "values": [_finite(value) for value in ran.values[:SHOWN]]}
+                    for ran in report.replays.get(place, ())],
     }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_text(report: Report) -> list[str]:

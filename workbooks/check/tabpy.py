@@ -34,6 +34,13 @@ class Answer:
         return " ".join(". ".join(str(part).rstrip(".") for part in parts if part).split())[:300]
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the password elsewhere: it is an answer like any other."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Never."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A server's base address and the Authorization header it wants, if any."""
@@ -41,14 +48,15 @@ class Site:
     url: str
     authorization: str = ""
 
-    def ask(self, path: str, value: object = None, *, timeout_s: float = 30.0) -> Answer:
-        """GET, or POST with a value; raises TabPyError when nothing answers."""
+    def ask(self, *path: str, value: object = None, timeout_s: float = 30.0) -> Answer:
+        """GET, or POST with a value; `path` in its parts, unescaped. Raises TabPyError when nothing answers."""
         body = None if value is None else json.dumps(value, allow_nan=False).encode("ascii")
+        where = "".join(f"/{quote(part, safe='')}" for part in path)
         headers = {"Content-Type": "application/json"}
         if self.authorization:
             headers["Authorization"] = self.authorization
-        request = urllib.request.Request(self.url.rstrip("/") + quote(path), body, headers)  # noqa: S310 - checked
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        request = urllib.request.Request(self.url.rstrip("/") + where, body, headers)  # noqa: S310 - checked
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
         try:
             with opener.open(request, timeout=timeout_s) as response:
                 return Answer(response.status, _parsed(response.read(MAX_ANSWER)))

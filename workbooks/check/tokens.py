@@ -7,6 +7,7 @@ Whatever is left open runs to the end and is marked: no text makes this fail.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -50,6 +51,7 @@ class Tokens:
     unclosed: str = ""
 
 
+@functools.lru_cache(2048)  # a calculation is looked at once for each pill that reaches it
 def tokens(formula: str) -> Tokens:
     """The formula in tokens, comments left out."""
     found: list[Token] = []

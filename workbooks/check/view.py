@@ -65,11 +65,15 @@ def usages(workbook: Workbook, found: list[Field]) -> Iterator[Usage]:
     by_key: dict[tuple[str, str], list[Field]] = {}
     for field in found:
         by_key.setdefault(field.key, []).append(field)
+    reached: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for sheet in workbook.sheets:
         seen: set[tuple[tuple[str, str], int, TableCalc | None]] = set()
         for pill in (*sheet.pills.values(), *sheet.on_shelves):
-            for key in reachable(workbook, pill.datasource, pill.column):
-                for field in by_key.get(key, ()):
+            start = pill.datasource, pill.column
+            if start not in reached:
+                reached[start] = [key for key in reachable(workbook, *start) if key in by_key]
+            for key in reached[start]:
+                for field in by_key[key]:
                     usage = Usage(field, sheet, _table_calc(field, pill))
                     if (key, field.number, usage.table_calc) not in seen:
                         seen.add((key, field.number, usage.table_calc))
@@ -155,4 +159,5 @@ def _after(addressed: list[Pill], restarts_at: str) -> list[Pill]:
 
 
 def _dimensions(pills: list[Pill]) -> list[Pill]:
-    return [pill for pill in dict.fromkeys(pills) if pill.derivation in DIMENSIONAL and not pill.column.startswith(":")]
+    found = [pill for pill in pills if pill.derivation in DIMENSIONAL and not pill.column.startswith(":")]
+    return list(dict.fromkeys(found))
