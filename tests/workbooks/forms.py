@@ -192,6 +192,11 @@ FORMS = (
         (),
     ),
     Form(
+        "a function in the script, looked into where it is called",
+        "SCRIPT_STR(\"def ask():\n    return tabpy.query('image_label', _arg1)\nreturn ask()['response']\", "
+        f"{PATH})",
+    ),
+    Form(
         "two endpoints, one of them in a branch",
         "SCRIPT_STR(\"if _arg2[0] > 1:\n    return tabpy.query('image_label', _arg1)['response']\n"
         f"return tabpy.query('image_status', _arg1)['response']\", {PATH}, SUM([Number]))",

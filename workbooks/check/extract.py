@@ -9,7 +9,7 @@ import csv
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from workbooks.check.sql import quoted
 from workbooks.check.workbook import ExtractTable
 
 INSTALL = "pantab is not installed: install what requirements-tableau.txt names"
+REMEMBERED = 1_000  # rows
 _TABLES = "SELECT schemaname, tablename FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'pg_%'"
 _QUIET = {"log_config": "", "default_database_version": "2"}
 
@@ -34,6 +35,7 @@ class Extract:
     schema: str
     table: str
     columns: frozenset[str]
+    known: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict, compare=False)
 
     @property
     def source(self) -> str:
@@ -41,10 +43,18 @@ class Extract:
         return f"{quoted(self.schema)}.{quoted(self.table)}"
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """The rows of a query, in JSON's types where JSON has them; raises ExtractError."""
+        """The rows of a query, in JSON's types where JSON has them; raises ExtractError.
+
+        Each question starts a Hyper, and the fields of a sheet mostly ask the same: short answers are remembered.
+        """
+        if query in self.known:
+            return self.known[query]
         answer = _answer(self.path, query)
         columns = [[_plain(value) for value in column.to_pylist()] for column in answer.columns]
-        return list(zip(*columns, strict=True))
+        rows = list(zip(*columns, strict=True))
+        if len(rows) <= REMEMBERED:
+            self.known[query] = rows
+        return rows
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class _Reader:
         """Its answer is returned, or looked into, without 'response': TabPy then says only that nothing responded."""
         parent = self.parents.get(call)
         if isinstance(parent, ast.Return):
-            return True
+            return self._is_ours(parent)  # what a function in the script returns may be looked into later
         if isinstance(parent, ast.Subscript) and parent.value is call:
             key = self._constant(parent.slice)
             return isinstance(key, str | int) and key != _RESPONSE
