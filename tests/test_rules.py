@@ -66,6 +66,14 @@ def test_serving_loads_no_tensorflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_checking_a_workbook_loads_no_data_library() -> None:
+    """Only counting in an extract needs one."""
+    code = ("import sys, workbooks.cli\n"
+            "print([name for name in ('pandas', 'pyarrow', 'pantab', 'numpy', 'tabpy') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_ruff_is_clean() -> None:
     """The lint rules of pyproject.toml hold everywhere."""
     done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", "."],

@@ -113,6 +113,9 @@ def test_sound_fields_replay_in_one_request_each(
     """Every form, with the extract's rows: the same label by TabPy's both doors, no finding, exit status 0."""
     path = book(*GOOD).twbx(tmp_path, {"Data/Extracts/images.hyper": extract}, "本 1.twbx")
     code, found = said(path, running, capsys, "--server", running.server)
+    keys = {*found, *found["fields"][0], *found["fields"][0]["sheets"][0], *found["fields"][0]["replays"][0]}
+    (paragraph,) = re.findall(r"^`--json` prints.*?(?=\n\n)", DOC, re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"`([a-z_]+)`", paragraph)) == keys | {"code", "level", "where", "text", "remedy", "error"}
     replays = {one["name"]: one["replays"][0] for one in found["fields"]}
     assert (code, found["said"]) == (0, [])
     assert {(one["requests"], one["rows"], len(one["values"])) for one in replays.values()} == {(1, ROWS, 5)}

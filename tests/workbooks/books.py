@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+import pytest
+
 DS = "federated.0images0000000000000000000001"
 TYPES = {
     "STR": ("string", "nominal"),
@@ -159,7 +161,8 @@ def _shelf(names: Sequence[str]) -> str:
 def hyper(path: Path, rows: Mapping[str, Sequence[Any]]) -> Path:
     """A real extract of these columns."""
     import pandas as pd
-    import pantab
+
+    pantab = pytest.importorskip("pantab", reason="pip install -r requirements-tableau.txt")
 
     pantab.frame_to_hyper(
         pd.DataFrame(dict(rows)), path, table=("Extract", "Extract"), process_params={"log_config": ""}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,13 +17,14 @@ from books import CELL, DS, Book, Calc, along, hyper
 from workbooks.check.command import Options, check
 from workbooks.check.counting import Count, count, count_findings
 from workbooks.check.document import parsed
-from workbooks.check.extract import Extract, unpacked
+from workbooks.check.extract import INSTALL, Extract, unpacked
 from workbooks.check.fields import fields
 from workbooks.check.package import Limits, opened
 from workbooks.check.reading import read
 from workbooks.check.report import Report
 from workbooks.check.view import usages
 
+ROOT = Path(__file__).resolve().parents[2]
 ASK = "SCRIPT_STR(\"return tabpy.query('image_label', _arg1)['response']\", ATTR([Image Path]))"
 ASKED = Calc("Calculation_1", ASK, caption="Asked", default="")
 COLUMNS = {"Image Path": "string", "Group": "string", "Number": "integer", "Day": "date"}
@@ -201,7 +205,7 @@ def test_the_calculation_s_own_addressing_is_the_default(rows: Extract) -> None:
         ("IIF([Group] IN ('a', 'b'), 1, 0)", 2),
         ("NOT CONTAINS([Image Path], '1') AND [Number] >= 2", 2),
         ("ISNULL([Group])", 1),
-        ("-[Number] / 2", 48),
+        ("-[Number] / 2", 48), ("[Number] ^ 0", 1),
         ("INT([Number] / 10)", 5),
         ("REPLACE([Image Path], '.png', '')", 24),
         ("// one\nIFNULL([Group], '') /* two */", 3),
@@ -279,8 +283,22 @@ def test_an_extract_beside_a_database_has_names_of_its_own(extract: Path, tmp_pa
     assert found == [(1, 3)]  # the three groups, which this data source calls paths
 
 
+def test_without_pantab_the_rest_goes_on(tmp_path: Path) -> None:
+    """What it needs is said, and how to get it; nothing is imported in vain."""
+    path = BOOK.twbx(tmp_path, {"Data/Extracts/images.hyper": b"", "x.txt": b""})
+    code = "import sys; sys.modules['pantab'] = None; from workbooks.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "check", str(path), "--tabpy", "http://127.0.0.1:9", "--run", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)
+    (sheet,) = found["fields"][0]["sheets"]
+    assert (done.returncode, sheet["requests"], sheet["marks"], done.stderr) == (1, 1, None, "")
+    assert [one["text"] for one in found["said"] if one["code"] == "extract-unreadable"] == [
+        f"The rows inside are not read: {INSTALL}."]
+
+
 def test_a_text_file_in_the_package_is_counted(tmp_path: Path) -> None:
     """As a live connection to a CSV beside the workbook has it."""
+    pytest.importorskip("pantab")
     connection = "<connection class='textscan' directory='.' filename='images.csv' password='' server='' />"
     book = replace(BOOK, connection=connection)
     path = book.twbx(tmp_path, {"images.csv": "\ufeffImage Path,Group\nä.png,a\n日本.png,b\n日本.png,b\n".encode()})
@@ -300,6 +318,7 @@ def test_a_text_file_in_the_package_is_counted(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_read_is_said(content: bytes | None, connection: str, why: str, tmp_path: Path) -> None:
     """And the rest of the check goes on."""
+    pytest.importorskip("pantab")
     files = {} if content is None else {"Data/Extracts/images.hyper": content}
     with opened(replace(BOOK, connection=connection).twbx(tmp_path, files), Limits()) as package:
         (found,) = check(package, Options()).counts[0]

@@ -21,7 +21,7 @@ from workbooks.check.package import Package
 from workbooks.check.sql import quoted
 from workbooks.check.workbook import ExtractTable
 
-INSTALL = "pantab is not installed: install what requirements-tableau.txt names"
+INSTALL = "pantab is not installed: python -m pip --python .venv install -r requirements-tableau.txt"
 REMEMBERED = 1_000  # rows
 _TABLES = "SELECT schemaname, tablename FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'pg_%'"
 _QUIET = {"log_config": "", "default_database_version": "2"}

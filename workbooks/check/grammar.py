@@ -1,6 +1,6 @@
 """Tableau's calculation language as a tree, as far as it can be computed outside Tableau.
 
-    or < and < not < = <> < <= > >= IN < + - < * / % < ^ < unary < value
+    or < and < not < = <> < <= > >= IN < + - < * / % < unary - < ^ < value
 Table calculations, level-of-detail expressions and whatever else is not here raise NotUnderstoodError.
 """
 
@@ -128,8 +128,12 @@ class _Parser:
 
     def unary(self) -> Node:
         if self.taken("-"):
-            return Operation("NEGATE", (self.value(),))
-        return self.value()
+            return Operation("NEGATE", (self.power(),))
+        return self.power()
+
+    def power(self) -> Node:
+        node = self.value()
+        return Operation("^", (node, self.value())) if self.taken("^") else node
 
     def listed(self) -> tuple[Node, ...]:
         """Expressions up to the closing parenthesis."""

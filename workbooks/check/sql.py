@@ -161,6 +161,8 @@ def _operator(sign: str, parts: list[Sql]) -> Sql:
         return Sql(f"({one.text} {sign} {two.text})", "boolean")
     if sign == "+" and "string" in (one.datatype, two.datatype):
         return Sql(f"({one.text} || {two.text})", "string")
+    if sign == "^":
+        return Sql(f"POWER({one.text}, {two.text})", "real")
     if sign == "/":
         return Sql(f"(CAST({one.text} AS DOUBLE PRECISION) / NULLIF({two.text}, 0))", "real")
     is_whole = one.datatype == two.datatype == "integer"
