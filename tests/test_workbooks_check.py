@@ -181,6 +181,17 @@ def test_what_a_field_does_wrong_is_seen_when_it_runs(
     assert codes == {f"[{calc.name}]": expected for calc, (_, _, expected) in zip(calcs, WRONG, strict=True)}
 
 
+def test_a_tabpy_that_does_not_answer_in_time(running: Running, extract: Path, tmp_path: Path,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    """Twice what is allowed is waited for, and that is said."""
+    script = '"import time\ntime.sleep(4)\nreturn _arg1"'
+    sheet = book(Calc("Calculation_1", f"SCRIPT_INT({script}, SUM([Number]))", "INT"))
+    path = sheet.twbx(tmp_path, {"Data/Extracts/images.hyper": extract})
+    _, found = said(path, running, capsys, "--max-seconds", "0.5")
+    assert [(one["code"], one["text"]) for one in found["said"]] == [
+        ("run-failed", f"TabPy answered nothing: {running.tabpy} did not answer within 2 s.")]
+
+
 def test_slow_answers_and_broken_extracts_are_said(
     running: Running, extract: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

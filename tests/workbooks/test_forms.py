@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from books import Book, Calc
 from forms import FORMS, Form
 from signatures import DEPLOYED
 
+from workbooks.check.command import Options, check
 from workbooks.check.document import parsed
 from workbooks.check.field_rules import field_findings
 from workbooks.check.fields import Field, fields
+from workbooks.check.package import Limits, opened
 from workbooks.check.reading import read
 
 COLUMNS = {"Image Path": "string", "Group": "string", "Number": "integer"}
@@ -51,6 +55,44 @@ def test_there_are_at_least_forty_forms() -> None:
 def test_old_and_new_versions_have_the_same_fields(version: str) -> None:
     """Versions 8 to 10 wrote calculations as today's do."""
     assert [one.label for one in found(FORMS[0].formula, version=version)] == ["[Asked]"]
+
+
+OLD = """<?xml version='1.0' encoding='utf-8' ?>\r
+<workbook version='8.1' xmlns:user='http://www.tableausoftware.com/xml/user'>\r
+  <datasources><datasource caption='Pima' name='dataengine.41534.613' version='8.1'>\r
+    <connection class='dataengine' dbname='Data\\\\Pima.tde' schema='Extract' tablename='Extract'>\r
+      <relation name='Extract' table='[Extract].[Extract]' type='table' /></connection>\r
+    <column caption='Row ID' datatype='integer' name='[Row_ID]' role='dimension' type='ordinal' />\r
+    <column caption='Diabetic' datatype='integer' name='[Calculation_4210]' role='measure' type='quantitative'>\r
+      <calculation class='tableau' formula='SCRIPT_INT(&quot;return tabpy_client.Client(&apos;http://x:9004/&apos;).query(\
+&apos;Diabetes Classifier&apos;, _arg1)[&apos;response&apos;]&quot;, SUM([Glucose]))' /></column>\r
+  </datasource></datasources>\r
+  <worksheets><worksheet name='Sheet 1'><table><view>\r
+    <datasources><datasource name='dataengine.41534.613' /></datasources>\r
+    <datasource-dependencies datasource='dataengine.41534.613'>\r
+      <column datatype='integer' name='[Glucose]' role='measure' type='quantitative' />\r
+      <column caption='Row ID' datatype='integer' name='[Row_ID]' role='dimension' type='ordinal' />\r
+      <column datatype='integer' name='[Calculation_4210]' role='measure' type='quantitative' />\r
+      <column-instance column='[Row_ID]' derivation='None' name='[none:Row_ID:ok]' pivot='key' type='ordinal' />\r
+      <column-instance column='[Calculation_4210]' derivation='User' name='[usr:Calculation_4210:qk]' pivot='key'\r
+        type='quantitative'><table-calc ordering-field='[dataengine.41534.613].[Row_ID]' ordering-type='Field' />\r
+      </column-instance></datasource-dependencies></view>\r
+    <panes><pane><mark class='Automatic' /><encodings>\r
+      <color column='[dataengine.41534.613].[usr:Calculation_4210:qk]' /></encodings></pane></panes>\r
+    <rows>[dataengine.41534.613].[none:Row_ID:ok]</rows><cols /></table></worksheet></worksheets>\r
+</workbook>"""
+
+
+def test_a_workbook_of_tableau_8_is_checked(tmp_path: Path) -> None:
+    """A connection without federation, an extract of another kind, no aggregation element, no window, a client."""
+    path = tmp_path / "old.twb"
+    path.write_bytes(OLD.encode())
+    with opened(path, Limits()) as package:
+        report = check(package, Options())
+    (counted,) = report.counts[0]
+    assert ([said.code for said in report.findings], counted.requests, ".tde" in counted.why) == (
+        ["client-in-script"], 1, True)
+    assert [query.name for query in report.fields[0].queries] == ["Diabetes Classifier"]
 
 
 def test_the_declared_type_is_compared() -> None:

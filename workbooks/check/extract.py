@@ -22,6 +22,7 @@ from workbooks.check.sql import quoted
 from workbooks.check.workbook import ExtractTable
 
 INSTALL = "pantab is not installed: python -m pip --python .venv install -r requirements-tableau.txt"
+MAX_TEXT_MB = 500   # it goes through memory, a Hyper file does not
 REMEMBERED = 1_000  # rows
 _TABLES = "SELECT schemaname, tablename FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'pg_%'"
 _QUIET = {"log_config": "", "default_database_version": "2"}
@@ -126,8 +127,11 @@ def _convert(plain: Path, separator: str, target: Path) -> None:
     import pandas as pd
     import pantab
 
+    if plain.stat().st_size > MAX_TEXT_MB * 1_000_000:
+        raise ExtractError(f"the text file has more than {MAX_TEXT_MB} MB; make an extract of it.")
+
     try:
-        frame = pd.read_csv(plain, sep=separator, encoding="utf-8-sig", engine="c")
+        frame = pd.read_csv(plain, sep=separator, encoding="utf-8-sig", engine="c", low_memory=False)
         pantab.frame_to_hyper(frame, target, table="Extract", process_params=_QUIET)
     except (OSError, ValueError, TypeError, RuntimeError, csv.Error) as exc:
         raise ExtractError(f"the text file is not understood ({' '.join(str(exc).split())[:160]}).") from exc

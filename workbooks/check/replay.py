@@ -28,7 +28,7 @@ from workbooks.check.workbook import PARAMETERS, Workbook
 MAX_REQUESTS = 20     # of one field: enough to see that it works
 MAX_ROWS = 200_000    # of one field, what a request may have by default
 SLOW_S = 30.0         # TABPY_EVALUATE_TIMEOUT's default
-TIMEOUT_S = 300.0
+MIN_WAIT_S = 2.0      # twice what is allowed is waited for, and never less than this
 SHOWN = 5
 _TYPES: dict[str, tuple[type, ...]] = {"STR": (str,), "REAL": (int, float), "INT": (int, float), "BOOL": (bool,)}
 
@@ -52,13 +52,13 @@ def replayed(workbook: Workbook, one: Field, counted: Count | None, extract: Ext
     result = Replay(counted.usage.where if counted else one.label)
     try:
         for body in _requests(workbook, one, counted, extract, result):
-            answer, seconds = _sent(one, body, tabpy)
+            answer, seconds = _sent(one, body, tabpy, max(2 * most_seconds, MIN_WAIT_S))
             result.requests, result.seconds = result.requests + 1, result.seconds + seconds
             if seconds > most_seconds:
                 result.findings.append(finding("run-slow", result.where, seconds=f"{seconds:.1f}"))
             _judge(one, answer, _length(body), result)
     except TabPyError as exc:
-        result.findings.append(finding(exc.code, result.where, why=exc))
+        result.findings.append(finding("run-failed", result.where, status="nothing", why=exc))
     except CheckError as exc:
         result.findings.append(finding("run-skipped", result.where, why=str(exc).rstrip(".")))
     if result.requests and result.values and all(value is None for value in result.values):
@@ -120,14 +120,14 @@ def _marks(one: Field, sql: Compiler) -> list[str]:
     return list(found)
 
 
-def _sent(one: Field, columns: list[list[Any]], tabpy: Site) -> tuple[Answer, float]:
+def _sent(one: Field, columns: list[list[Any]], tabpy: Site, timeout_s: float) -> tuple[Answer, float]:
     start = time.perf_counter()
     if one.call.family == MODEL:
         data = dict(zip(one.names, columns, strict=True))
-        answer = tabpy.ask("query", one.text or "", value={"data": data}, timeout_s=TIMEOUT_S)
+        answer = tabpy.ask("query", one.text or "", value={"data": data}, timeout_s=timeout_s)
     else:
         data = {f"_arg{number}": column for number, column in enumerate(columns, 1)}
-        answer = tabpy.ask("evaluate", value={"data": data, "script": one.text}, timeout_s=TIMEOUT_S)
+        answer = tabpy.ask("evaluate", value={"data": data, "script": one.text}, timeout_s=timeout_s)
     return answer, time.perf_counter() - start
 
 
