@@ -287,10 +287,12 @@ def test_the_page_shows_what_is_printed(
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"^\$ python run\.py workbooks (.*)\n((?:.*\n)*?)```", DOC, re.MULTILINE)
     assert len(examples) == 2
+    files = set(tmp_path.iterdir())
     for command, expected in examples:
         main(command.replace("http://127.0.0.1:9004", running.tabpy).split())
         printed = capsys.readouterr().out
         assert _timeless(printed) == _timeless(expected)
+    assert set(tmp_path.iterdir()) == files  # Hyper leaves no log in the user's folder
 
 
 def _timeless(text: str) -> str:

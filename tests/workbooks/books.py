@@ -164,7 +164,5 @@ def hyper(path: Path, rows: Mapping[str, Sequence[Any]]) -> Path:
 
     pantab = pytest.importorskip("pantab", reason="pip install -r requirements-tableau.txt")
 
-    pantab.frame_to_hyper(
-        pd.DataFrame(dict(rows)), path, table=("Extract", "Extract"), process_params={"log_config": ""}
-    )
+    pantab.frame_to_hyper(pd.DataFrame(dict(rows)), path, table=("Extract", "Extract"))
     return path

@@ -1,6 +1,7 @@
 """The rows inside a workbook: a Hyper extract, or a text file made into one, asked in SQL.
 
 Hyper groups and counts, so memory stays small whatever the extract has. It is read through pantab, which is optional.
+pantab is given no parameters: its own default writes no log, and `log_config=""` makes Hyper write one where the user is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ INSTALL = "pantab is not installed: python -m pip --python .venv install -r requ
 MAX_TEXT_MB = 500   # it goes through memory, a Hyper file does not
 REMEMBERED = 1_000  # rows
 _TABLES = "SELECT schemaname, tablename FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'pg_%'"
-_QUIET = {"log_config": "", "default_database_version": "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _answer(path: Path, query: str) -> Any:
     import pantab
 
     try:
-        return pantab.frame_from_hyper_query(path, query, return_type="pyarrow", process_params=_QUIET)
+        return pantab.frame_from_hyper_query(path, query, return_type="pyarrow")
     except (RuntimeError, ValueError, TypeError, OSError, NotImplementedError) as exc:  # what Hyper raises
         raise ExtractError(f"Hyper refuses the question ({' '.join(str(exc).split())[:160]}).") from exc
 
@@ -132,7 +132,7 @@ def _convert(plain: Path, separator: str, target: Path) -> None:
 
     try:
         frame = pd.read_csv(plain, sep=separator, encoding="utf-8-sig", engine="c", low_memory=False)
-        pantab.frame_to_hyper(frame, target, table="Extract", process_params=_QUIET)
+        pantab.frame_to_hyper(frame, target, table="Extract")
     except (OSError, ValueError, TypeError, RuntimeError, csv.Error) as exc:
         raise ExtractError(f"the text file is not understood ({' '.join(str(exc).split())[:160]}).") from exc
 

@@ -22,8 +22,8 @@ def with_table(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    plain = re.sub(r"\{[^}]*\}", "...", text)
-    return plain.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;").replace("....", "...")
+    plain = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", text.replace("{endpoint}{hint}", "{endpoint}."))
+    return plain.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
 if __name__ == "__main__":
