@@ -1,7 +1,7 @@
 """The rows inside a workbook: a Hyper extract, or a text file made into one, asked in SQL.
 
 Hyper groups and counts, so memory stays small whatever the extract has. It is read through pantab, which is optional.
-pantab is given no parameters: its own default writes no log, and `log_config=""` makes Hyper write one where the user is.
+pantab is given no parameters: its default writes no log, while `log_config=""` makes Hyper write one where the user is.
 """
 
 from __future__ import annotations
