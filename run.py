@@ -39,7 +39,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "train": ("models.training.cli", ALL, "labelled pictures become a served model, in a time that is kept"),
     "experiment": ("models.experiments.cli", ALL, "repeat an experiment of the talk: plain against residual networks"),
     "models": ("server.models_cli", SERVE, "list, add, import, evaluate, compare, promote, ... models"),
-    "workbooks": ("workbooks.cli", TABLEAU, "build sample workbooks for Tableau, or a catalogue of a table"),
+    "workbooks": ("workbooks.cli", TABLEAU, "build: samples, or your table's catalogue; check: find mistakes"),
     "bench": ("benchmarks.cli", ALL, "measure what Pixfield promises: warm, cold, fields, alive, ..."),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),

@@ -49,7 +49,7 @@ def test_packages_import_only_what_they_may(package: str) -> None:
 def test_keras_stays_inside_functions() -> None:
     """No module loads Keras or TensorFlow when it is imported."""
     wrong = []
-    for package in ("models", "server", "tabpy_functions", "benchmarks"):
+    for package in PACKAGES:
         for path in _sources(package):
             body = ast.parse(path.read_text(encoding="utf-8")).body
             top_level = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -62,6 +62,14 @@ def test_serving_loads_no_tensorflow() -> None:
     """The server process imports none of the training stack."""
     code = ("import sys, server.__main__, server.app, server.service, server.supervisor, server.demo\n"
             f"print([name for name in {TRAINING!r} if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_checking_a_workbook_loads_no_data_library() -> None:
+    """Only counting in an extract needs one."""
+    code = ("import sys, workbooks.cli\n"
+            "print([name for name in ('pandas', 'pyarrow', 'pantab', 'numpy', 'tabpy') if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 VERBS = {  # verb: (module with main(argv), what it does)
     "build": ("workbooks.build", "the sample workbooks, or a catalogue of your own table"),
+    "check": ("workbooks.check.cli", "find the mistakes in the fields of a workbook that ask TabPy"),
 }
 
 
