@@ -14,6 +14,7 @@ from load_rules import faults
 from schemas import EXPLAIN_DATA, errors, needs_schemas, schemas
 from twbx import root_of
 
+from workbooks import cli
 from workbooks.authoring import hyper
 from workbooks.authoring.fields import Field
 from workbooks.authoring.package import write_package
@@ -161,6 +162,18 @@ def test_every_live_field_is_one_request(built: Built) -> None:
             wrong.append((one.caption, column[:2], twin))
     assert wrong == []
     assert len(fields) == 48
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_check_finds_nothing(built: Built, packages: dict[tuple[str, str], Path], name: str, target: str,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
+    """`workbooks check --run` reads them afresh: every field is deployed, well called, and answers in one request."""
+    status = cli.main(["check", str(packages[name, target]), "--tabpy", built.demo.tabpy, "--run", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    sent = [ran["requests"] for field in said["fields"] for ran in field["replays"]]
+    assert (status, said["findings"], [one for one in said["said"] if one["level"] != "note"]) == (0, 0, [])
+    assert sent == [1] * (48 if name == "Live" else 0)
 
 
 def _is_of(one: Field, column: list[Any]) -> bool:

@@ -33,6 +33,9 @@ SHOWN = 5
 _TYPES: dict[str, tuple[type, ...]] = {"STR": (str,), "REAL": (int, float), "INT": (int, float), "BOOL": (bool,)}
 
 
+_MOSTLY_NULL = frozenset({"image_note"})  # a remark: most pictures have none
+
+
 @dataclass(slots=True)
 class Replay:
     """What came back: requests sent, rows in them, seconds they took, the first values."""
@@ -61,7 +64,8 @@ def replayed(workbook: Workbook, one: Field, counted: Count | None, extract: Ext
         result.findings.append(finding("run-failed", result.where, status="nothing", why=exc))
     except CheckError as exc:
         result.findings.append(finding("run-skipped", result.where, why=str(exc).rstrip(".")))
-    if result.requests and result.values and all(value is None for value in result.values):
+    is_silent = result.requests and result.values and all(value is None for value in result.values)
+    if is_silent and not any(query.name in _MOSTLY_NULL for query in one.queries):
         result.findings.append(finding("run-nulls", result.where, count=len(result.values)))
     result.findings = list(dict.fromkeys(result.findings))
     return result
