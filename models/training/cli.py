@@ -131,7 +131,12 @@ def _report(text: str) -> Path:
 
 def _shown(words: Sequence[str]) -> str:
     """The command for the card: paths by their last part, since others have them elsewhere."""
-    return f"{PROGRAM} " + shlex.join(Path(word).name if "/" in word or "\\" in word else word for word in words)
+    return f"{PROGRAM} " + shlex.join(Path(word).name if _is_path(word) else word for word in words)
+
+
+def _is_path(word: str) -> bool:
+    """Whether it says where something lies here; a class may be called T-shirt/top."""
+    return ("/" in word or "\\" in word) and Path(word).parent.exists()
 
 
 def _say(line: str) -> None:
