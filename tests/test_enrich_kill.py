@@ -28,7 +28,8 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the kill
 
 def start(table: Path, out: Path, *words: str) -> subprocess.Popen[str]:
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "workbooks.enrich", str(table), "--image-column", "画像", "--out", str(out), *words]
+    command = [sys.executable, "-m", "workbooks.enrich", str(table), "--image-column", "画像", "--out", str(out),
+               *words]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             encoding="utf-8", env=os.environ | {"PYTHONUTF8": "1"})
 
