@@ -21,7 +21,7 @@ from benchmarks.pictures import many_digits
 from models import digits
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNT = 3000
+COUNT = 5000
 SLOW = {"engine_threads": 1, "decode_threads": 1, "batch_size": 1}
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the kill is a POSIX one")
 
@@ -97,10 +97,10 @@ def test_killed_and_started_again_it_goes_on(many: tuple[Path, list[Path]], tmp_
         assert metric(running.server, "pixfield_inferences_total") == COUNT
         again = finish(start(table, out, *words))
         assert metric(running.server, "pixfield_inferences_total") == COUNT
-    finished = re.search(r"^([\d,]+) of 3,000 rows are finished: going on behind them\.$", said, re.MULTILINE)
+    finished = re.search(r"^([\d,]+) of 5,000 rows are finished: going on behind them\.$", said, re.MULTILINE)
     assert finished is not None
     assert 0 < int(finished[1].replace(",", "")) < COUNT
-    assert "3,000 rows asked" in again
+    assert "5,000 rows asked" in again
     with out.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["行"] for row in rows] == [str(number) for number in range(COUNT)]

@@ -54,13 +54,14 @@ def _run(arguments: argparse.Namespace) -> None:
     folders = dict.fromkeys([*([base] if base is not None else []), *map(Path.absolute, arguments.images)])
     wishes = Wishes(arguments.server, arguments.token_file, arguments.config, tuple(folders))
     with Journal(arguments.out.absolute()) as journal:
-        journal.is_fresh(is_afresh=arguments.afresh)
+        source = source_of(arguments)
+        journal.prepare(source, is_afresh=arguments.afresh, say=_say)
         table, name = opened(arguments, journal)
         image = image_column(table, name)
         with found_server(wishes, _say) as found:
             plan, asking = _planned(arguments, found, partial(Plan, table, image, base, out=arguments.out))
-            job = plan.job(source_of(arguments), asking.pin(), dict(asking.arguments))
-            reasons = enrich(plan, asking, journal, done=journal.begin(job), say=_say)
+            job = plan.job(source, asking.pin(), dict(asking.arguments))
+            reasons = enrich(plan, asking, journal, done=journal.begin(job, say=_say), say=_say)
     for line in summary(table.rows, reasons, arguments.out):
         _say(line)
 

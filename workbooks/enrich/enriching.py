@@ -124,6 +124,6 @@ def summary(rows: int, reasons: Counter[str], out: Path) -> list[str]:
     """What the user reads at the end."""
     failed = sum(reasons.values())
     lines = [f"{rows - failed:,} of {rows:,} rows have an answer; {out} is written."]
-    lines += [f"  {count:,} rows: {reason}" for reason, count in reasons.most_common(5)]
+    lines += [f"  {count:,} {'row' if count == 1 else 'rows'}: {reason}" for reason, count in reasons.most_common(5)]
     return lines + ([f"  ... and {len(reasons) - 5:,} further reasons in the column of statuses"]
                     if len(reasons) > 5 else [])

@@ -32,11 +32,10 @@ LOG = "classify.log"
 
 
 class Found(NamedTuple):
-    """A server, its function table, and whether it is our own."""
+    """A server and its function table."""
 
     server: ServerHttp
     functions: list[dict[str, Any]]
-    is_ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def found_server(wishes: Wishes, say: Callable[[str], None]) -> Iterator[Found]:
             functions = _functions(server)
             if functions is None:
                 raise ServerAwayError(f"No server answers at {wishes.url}: start it there, or leave out --server.")
-            yield Found(server, functions, is_ours=False)
+            yield Found(server, functions)
         return
     settings = _settings(wishes.config)
     token_file = wishes.token_file or (Path(settings["token_file"]) if "token_file" in settings else None)
@@ -71,13 +70,13 @@ def found_server(wishes: Wishes, say: Callable[[str], None]) -> Iterator[Found]:
         functions = _functions(server)
         if functions is not None:
             say(f"The server at {url} answers.")
-            yield Found(server, functions, is_ours=False)
+            yield Found(server, functions)
             return
     with _own_server(wishes, settings, token_file, say) as own:
         functions = _functions(own)
         if functions is None:
             raise ServerAwayError(f"The server that was started does not answer: see {_log_of(settings)}.")
-        yield Found(own, functions, is_ours=True)
+        yield Found(own, functions)
 
 
 def _functions(server: ServerHttp) -> list[dict[str, Any]] | None:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from workbooks.enrich.errors import OutputError
 
 TABLE = ("Extract", "Extract")
-_PROCESS = {"log_config": ""}  # else it leaves hyperd.log in the working directory
 
 
 def check() -> None:
@@ -31,7 +30,7 @@ def write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> N
     target = hyper_schema(schema)
     stream = pa.RecordBatchReader.from_batches(target, (_fitted(batch, target) for batch in batches))
     try:
-        pantab.frame_to_hyper(stream, path, table=TABLE, process_params=_PROCESS)
+        pantab.frame_to_hyper(stream, path, table=TABLE)
     except (RuntimeError, ValueError, OSError) as exc:
         raise OutputError(f"The extract cannot be written ({exc}): write --out with .parquet instead.") from exc
 

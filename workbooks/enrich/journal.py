@@ -6,10 +6,10 @@ whose table has changed meanwhile, begins afresh. The folder goes when OUT is wr
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,7 +45,15 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Leave the folder where there is something to go on with, else remove it."""
+        is_needed = (self.folder / _JOB).exists()
+        if not is_needed:
+            self._clear()
         self._lock.release()
+        if not is_needed:
+            with contextlib.suppress(OSError):  # somebody else has just taken it
+                (self.folder / _LOCK).unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def finished_file(self, suffix: str) -> Path:
         """Where OUT is made before it is exchanged; nothing is there yet."""
@@ -53,18 +61,24 @@ class Journal:
         path.unlink(missing_ok=True)
         return path
 
-    def is_fresh(self, *, is_afresh: bool = False) -> bool:
-        """Whether nothing is there that could be gone on with; what is too old, or not wanted, is removed."""
+    def prepare(self, source: Mapping[str, Any], *, is_afresh: bool, say: Callable[[str], None]) -> None:
+        """Remove what is of another table, too old, or not wanted any more, the listing of a folder with it."""
         known = self._known()
-        if known is None or is_afresh or time.time() - float(known.get("began", 0)) > _LASTS_S:
+        if known is None or is_afresh:
             self._clear()
-            return True
-        return False
+        elif known["job"].get("source") != source:
+            say("What was begun before was of another table, or the table has changed: beginning afresh.")
+            self._clear()
+        elif time.time() - known["began"] > _LASTS_S:
+            say("What was begun before is older than a day: beginning afresh.")
+            self._clear()
 
-    def begin(self, job: Mapping[str, Any]) -> int:
-        """How many batches are finished of this very job; another job's are removed."""
+    def begin(self, job: Mapping[str, Any], *, say: Callable[[str], None]) -> int:
+        """How many batches are finished of this very job; those of one with other options are removed."""
         known = self._known()
-        if known is None or known.get("job") != job:
+        if known is None or known["job"] != job:
+            if known is not None:
+                say("What was begun before had other options or another version of the model: beginning afresh.")
             self._clear(keep=LISTING)
             partial = self.folder / f"{_JOB}.partial"
             partial.write_text(json.dumps({"began": time.time(), "job": job}, ensure_ascii=False), encoding="utf-8")
@@ -99,20 +113,19 @@ class Journal:
         except OSError as exc:
             raise OutputError(f"{self.out} cannot be replaced ({exc.strerror}): close the program that has it open, and"
                               " give the same command again; the answers are kept.") from exc
-        (self.folder / _JOB).unlink()  # first: without it nothing in the folder counts
         self._clear()
-        self._lock.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _known(self) -> dict[str, Any] | None:
         try:
             found = json.loads((self.folder / _JOB).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        if isinstance(found, dict) and isinstance(found.get("job"), dict) and isinstance(found.get("began"), float):
+            return found
+        return None
 
     def _clear(self, *, keep: str = "") -> None:
-        (self.folder / _JOB).unlink(missing_ok=True)
+        (self.folder / _JOB).unlink(missing_ok=True)  # first: without it nothing in the folder counts
         for path in self.folder.iterdir():
             if path.name not in (_LOCK, keep):
                 path.unlink()

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workbooks.enrich.names import key_of
+
 _PATTERNS: dict[pa.DataType, str] = {
     pa.int64(): r"^(0|-?[1-9][0-9]{0,17})$",
     pa.float64(): r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?$",
@@ -25,7 +27,7 @@ class Guesses:
 
     def __init__(self, names: Sequence[str], *, texts: Sequence[str]) -> None:
         self._names = names
-        self._possible = [[] if name in texts else list(_PATTERNS) for name in names]
+        self._possible = [[] if key_of(name) in map(key_of, texts) else list(_PATTERNS) for name in names]
         self._has_values = [False] * len(names)
 
     def see(self, columns: Sequence[Sequence[str]]) -> None:
