@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import re
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,6 +251,18 @@ def test_a_wrong_option_is_one_sentence(running: Running, pictures: Path, tmp_pa
     assert said in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_package_an_extract_is_refused_first(running: Running, pictures: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch,
+                                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """With the command that installs it, before any picture is asked for; other formats need none."""
+    monkeypatch.setitem(sys.modules, "pantab", None)
+    table = as_csv(pictures / "plain.csv", rows_of(1))
+    assert classify(running, table, tmp_path / "out.hyper") == 2
+    said = capsys.readouterr()
+    assert (said.out, "install it with python run.py tableau" in said.err) == ("", True)
+    assert classify(running, table, tmp_path / "out.parquet") == 0
 
 
 def test_a_missing_column_and_an_unreadable_table_are_said(running: Running, pictures: Path, tmp_path: Path,
