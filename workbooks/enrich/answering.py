@@ -19,7 +19,7 @@ from workbooks.enrich.server_http import ServerHttp
 ROWS = 1000
 """Rows of a request: as many as one for embeddings may have."""
 
-_AT_A_TIME = 3  # so that the model has work while one answer is on its way and the next batch is read
+_AT_A_TIME = 4  # so that the model has work while one answer is on its way and the next batch is read
 _DEADLINE_S = 10.0
 _GRACE_S = 120.0
 _PENDING = "pending"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from workbooks.enrich import hyper
 from workbooks.enrich.table import one_batch
 
-_GROUP_ROWS = 64_000
+_GROUP_ROWS = 16_000
 
 Write = Callable[[Path, pa.Schema, Iterator[pa.RecordBatch]], None]
 
@@ -42,7 +42,7 @@ def _cell(value: object) -> object:
 
 
 def write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    """Every column with its type; row groups of 64,000 rows."""
+    """Every column with its type; row groups of 16,000 rows."""
     with pq.ParquetWriter(path, schema) as writer:
         held: list[pa.RecordBatch] = []
         for batch in batches:
