@@ -25,13 +25,15 @@ LOCK = VENV / "pixfield.lock"
 
 SERVE = "requirements-serve.txt"
 ALL = "requirements.txt"
-TABLEAU = "requirements-tableau.txt"
 STORAGE = "requirements-storage.txt"
-GATHERED = {(): SERVE, ("--all",): ALL, ("--storage",): STORAGE}  # what `wheels DIR` takes behind the folder
+TABLEAU = "requirements-tableau.txt"
+GATHERED = {  # what `wheels DIR` takes behind the folder
+    (): SERVE, ("--all",): ALL, ("--storage",): STORAGE, ("--tableau",): TABLEAU}
 VERSIONS = ((3, 13), (3, 12), (3, 11))
 VERBS = {  # verb: (module, requirements, what it does)
     "demo": ("server.demo", SERVE, "TabPy, server, functions, sample images and a table of answers"),
     "serve": ("server.supervisor", SERVE, "the server and TabPy, until Ctrl-C"),
+    "classify": ("workbooks.enrich", SERVE, "a table with a column of pictures: the same with answers beside it"),
     "deploy": ("tabpy_functions.deploy", SERVE, "the functions, onto a TabPy that is already there"),
     "doctor": ("server.doctor", SERVE, "look at everything, and say the one next thing to do"),
     "store": ("server.store_cli", SERVE, "the stored answers: stats, prune, check; rotate-image-key"),
@@ -43,6 +45,7 @@ VERBS = {  # verb: (module, requirements, what it does)
     "bench": ("benchmarks.cli", ALL, "measure what Pixfield promises: warm, cold, fields, alive, ..."),
     "test": ("pytest", ALL, "run the tests; further arguments go to pytest"),
     "storage": ("", STORAGE, "install what pictures in S3, Azure or Google storage need"),
+    "tableau": ("", TABLEAU, "install what .hyper extracts and publishing need"),
     "wheels": ("", ALL, "gather in a folder what an installation without network needs"),
 }
 ENTRY = """import runpy, sys
@@ -50,6 +53,10 @@ try:
     runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 except KeyboardInterrupt:
     sys.exit(130)"""  # as -m does, and Ctrl-C among the imports is no traceback
+INSTALLED = {  # verb that installs only: what to do then
+    "storage": "python run.py serve --allow-url s3://BUCKET/FOLDER (or az:, gs:)",
+    "tableau": "python run.py classify INPUT --image-column NAME --out OUT.hyper",
+}
 WHEELS = "PIXFIELD_WHEELS"  # the folder to install from; or --wheels DIR before the verb
 
 
@@ -86,8 +93,8 @@ def main(argv: "list[str]") -> int:
     except KeyboardInterrupt:
         print("Stopped; the next start installs afresh.", file=sys.stderr)
         return 130
-    if verb == "storage":
-        print("Installed: python run.py serve --allow-url s3://BUCKET/FOLDER (or az:, gs:)")
+    if verb in INSTALLED:
+        print("Installed: " + INSTALLED[verb])
         return 0
     return hand_over(verb, arguments)
 
@@ -99,9 +106,9 @@ def refusal(verb: str, arguments: "list[str]") -> str:
         hint = f"did you mean {close[0]}?" if close else "there are " + ", ".join(VERBS) + "."
         return f"There is no verb {verb}: {hint}"
     if verb == "wheels" and (not arguments or arguments[0].startswith("-") or tuple(arguments[1:]) not in GATHERED):
-        return "wheels needs a folder: python run.py wheels DIR [--all | --storage]"
-    if verb == "storage" and arguments:
-        return "storage takes no arguments, it installs: python run.py storage"
+        return "wheels needs a folder: python run.py wheels DIR [--all | --storage | --tableau]"
+    if verb in INSTALLED and arguments:
+        return f"{verb} takes no arguments, it installs: python run.py {verb}"
     return ""
 
 

@@ -17,6 +17,7 @@ NAMES = {
     "restart": "`kill -9` of server or TabPy, twenty times in mid-column",
     "latency": "single images at random moments, at 0.85 of the offline rate",
     "overload": "single images at twice the rate the server can bear",
+    "enrich": "`classify` on a table of 100,000 rows: rate, memory, killed in the middle, a second run (--table-rows)",
     "soak": "minutes of mixed load: memory and descriptors stay flat (--minutes)",
 }
 _STATE = Path(__file__).resolve().parent.parent / "state" / "bench"
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("name", choices=NAMES, metavar="NAME")
     parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of photos instead of the made ones")
     parser.add_argument("--rows", type=int, default=768, help="photos a column has (default: %(default)s)")
+    parser.add_argument("--table-rows", type=int, default=100_000, help="enrich: rows (default: %(default)s)")
     parser.add_argument("--naive", action="store_true", help="cold: also the Keras model inside stock TabPy")
     parser.add_argument("--minutes", type=float, default=5.0, help="soak: how long (default: %(default)s)")
     parser.add_argument("--scratch", type=Path, default=_STATE / "scratch", metavar="DIR", help="for state folders")

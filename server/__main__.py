@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import os
 import signal
 import sys
 import threading
@@ -15,6 +13,7 @@ from typing import Any
 from server import logs
 from server import settings as settings_table
 from server.errors import SettingsError
+from server.parent_pipe import stop_with_parent
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -90,14 +89,7 @@ def _stop_on_signals(stop: threading.Event, *, has_parent: bool) -> None:
         signal.signal(signal.SIGINT, lambda *_: stop.set())
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole console: the parent decides
-    threading.Thread(target=_watch_parent, args=(stop,), name="parent", daemon=True).start()
-
-
-def _watch_parent(stop: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while os.read(0, 1024):  # not sys.stdin: a thread inside its buffer makes the interpreter abort at its end
-            pass
-    stop.set()
+    stop_with_parent(stop)
 
 
 if __name__ == "__main__":

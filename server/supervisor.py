@@ -24,6 +24,7 @@ from server import settings as settings_table
 from server.child import Child
 from server.doors import read_tokens
 from server.errors import SettingsError
+from server.parent_pipe import stop_with_parent
 from server.service import check_model, state_folder
 from server.settings import Settings, is_loopback, url_of
 
@@ -204,13 +205,14 @@ def main(argv: list[str] | None = None) -> int:
                                      description="Serve TabPy functions and the REST endpoint.")
     settings_sources.add_arguments(parser)
     parser.add_argument("--show-settings", action="store_true", help="print each setting and where it comes from")
+    parser.add_argument("--parent-pipe", action="store_true", help=argparse.SUPPRESS)  # ends when stdin does
     try:
         arguments = parser.parse_args(argv)
         found = settings_sources.read(arguments, environment=os.environ, are_folders_checked=True)
         if arguments.show_settings:
             _say(found.shown())
             return 0
-        run(found.settings)
+        run(found.settings, has_parent=arguments.parent_pipe)
     except SettingsError as exc:
         sys.stderr.write(f"{exc}\n")
         return _SETTINGS_STATUS
@@ -219,8 +221,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(settings: Settings) -> None:
-    """Serve until Ctrl-C or SIGTERM; raises SettingsError when the start is refused."""
+def run(settings: Settings, *, has_parent: bool = False) -> None:
+    """Serve until Ctrl-C, SIGTERM, or the end of the parent's pipe; raises SettingsError when the start is refused."""
     check_model(settings)
     read_tokens(settings.token_file)
     logs.set_up(settings, process="supervisor")
@@ -230,6 +232,8 @@ def run(settings: Settings) -> None:
     try:
         with Supervisor(settings, log_folder=None, say=say, relay=logs.relay(settings)) as supervisor:
             stop = stop_on_signals()
+            if has_parent:
+                stop_with_parent(stop)
             say(f"Server: {supervisor.url}")
             port = settings.port if settings.no_tabpy else settings.tabpy_port
             say(f"Tableau: connect to TabPy at localhost, port {port}.")

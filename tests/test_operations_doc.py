@@ -54,7 +54,7 @@ def test_every_flag_named_is_one() -> None:
     named = set(re.findall(r"(?<![\w`-])`?(--[a-z][a-z-]*)", TEXT))
     settings = {flag(name) for name in Settings.__dataclass_fields__ for flag in (flag_of, contrary_flag_of)}
     own = {"--config", "--show-settings", "--server", "--tabpy", "--max-mb", "--system", "--user", "--on", "--wheels",
-           "--all", "--storage"}
+           "--all", "--storage", "--tableau"}
     assert named - settings - own == set()
 
 

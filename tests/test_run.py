@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["demo", "serve", "deploy", "doctor", "store", "service", "train", "experiment", "models", "workbooks",
-         "bench", "test", "storage", "wheels"]
+VERBS = ["demo", "serve", "classify", "deploy", "doctor", "store", "service", "train", "experiment", "models", "workbooks",
+         "bench", "test", "storage", "tableau", "wheels"]
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 DEMO = """
 import json, os, sys
@@ -248,7 +248,7 @@ def test_a_wheel_folder_may_be_named_by_a_variable(tmp_path: Path) -> None:
             ["--wheels", "none", "demo"],
             "--wheels none: there is no such folder; make it with `python run.py wheels DIR`.\n",
         ),
-        (["wheels"], "wheels needs a folder: python run.py wheels DIR [--all | --storage]\n"),
+        (["wheels"], "wheels needs a folder: python run.py wheels DIR [--all | --storage | --tableau]\n"),
     ],
 )
 def test_a_missing_wheel_folder_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -1,0 +1,74 @@
+"""OUT in its formats: what is written, and that a real extract read back has it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from workbooks.enrich import hyper
+from workbooks.enrich.outputs import write_csv, write_parquet
+
+WHEN = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
+PLAIN = WHEN.replace(tzinfo=None)
+COLUMNS: dict[str, tuple[pa.DataType, Any, Any]] = {
+    "文字 列": (pa.string(), "写真, \"a\"\nb", "写真, \"a\"\nb"),
+    "large": (pa.large_string(), "x", "x"),
+    "category": (pa.dictionary(pa.int8(), pa.string()), "猫", "猫"),
+    "int8": (pa.int8(), -3, -3), "uint8": (pa.uint8(), 255, 255), "uint32": (pa.uint32(), 2**32 - 1, 2**32 - 1),
+    "int64": (pa.int64(), -2**62, -2**62), "uint64": (pa.uint64(), 2**63, 2.0**63),
+    "float32": (pa.float32(), 0.5, 0.5), "float64": (pa.float64(), 0.1, 0.1), "bool": (pa.bool_(), True, True),
+    "decimal": (pa.decimal128(10, 2), Decimal("12.34"), Decimal("12.34")),
+    "decimal38": (pa.decimal128(38, 2), Decimal("12.25"), 12.25),
+    "date": (pa.date32(), WHEN.date(), WHEN.date()), "date64": (pa.date64(), WHEN.date(), WHEN.date()),
+    "time": (pa.time32("ms"), dt.time(3, 4, 5), dt.time(3, 4, 5)),
+    "timestamp": (pa.timestamp("ms"), PLAIN, PLAIN), "instant": (pa.timestamp("us", "Asia/Tokyo"), WHEN, WHEN),
+    "list": (pa.list_(pa.int64()), [1, 2], "[1, 2]"),
+    "struct": (pa.struct([("猫", pa.string())]), {"猫": "x"}, '{"猫": "x"}'),
+    "none": (pa.null(), None, None), "bytes": (pa.binary(), b"\x01\xff", "01ff"),
+}
+"""Name -> type, value, and the value that an extract has."""
+
+SCHEMA = pa.schema([(name, kind) for name, (kind, _, _) in COLUMNS.items()])
+ROWS = [{name: value for name, (_, value, _) in COLUMNS.items()}, dict.fromkeys(COLUMNS)]
+
+
+def batches() -> list[pa.RecordBatch]:
+    """A row with values and one of nulls, twice."""
+    return [pa.RecordBatch.from_pylist(ROWS, SCHEMA)] * 2
+
+
+def test_an_extract_has_every_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the nearest type Hyper has; nothing but the extract is left in the folder."""
+    pantab = pytest.importorskip("pantab")
+    monkeypatch.chdir(tmp_path)
+    hyper.write(tmp_path / "抽出.hyper", SCHEMA, iter(batches()))
+    assert [path.name for path in tmp_path.iterdir()] == ["抽出.hyper"]
+    found = pantab.frame_from_hyper(tmp_path / "抽出.hyper", table=("Extract", "Extract"), return_type="pyarrow"
+                                    ).to_pylist()
+    assert found == [{name: value for name, (_, _, value) in COLUMNS.items()}, dict.fromkeys(COLUMNS)] * 2
+
+
+def test_parquet_has_every_type(tmp_path: Path) -> None:
+    """As it came; Parquet itself has one type of dates, and its own name for what is in a list."""
+    write_parquet(tmp_path / "t.parquet", SCHEMA, iter(batches()))
+    found = pq.read_table(tmp_path / "t.parquet")
+    assert found.to_pylist() == ROWS * 2
+    kinds = [str(kind).replace("date64[ms]", "date32[day]").replace("<item:", "<element:") for kind in SCHEMA.types]
+    assert [str(kind) for kind in found.schema.types] == kinds
+
+
+def test_csv_has_plain_texts(tmp_path: Path) -> None:
+    """With Excel's mark, ISO times, true and false, and nothing for null."""
+    kept = ["文字 列", "int64", "float64", "bool", "date", "timestamp", "struct"]
+    schema = pa.schema([SCHEMA.field(name) for name in kept])
+    write_csv(tmp_path / "t.csv", schema, iter([batches()[0].select(kept)]))
+    assert (tmp_path / "t.csv").read_bytes().decode() == (
+        '\ufeff文字 列,int64,float64,bool,date,timestamp,struct\n'
+        '"写真, ""a""\nb",-4611686018427387904,0.1,true,2026-01-02,2026-01-02 03:04:05.678000,"{""猫"": ""x""}"\n'
+        ",,,,,,\n")
