@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["demo", "serve", "classify", "deploy", "doctor", "store", "service", "train", "experiment", "models", "workbooks",
-         "bench", "test", "storage", "tableau", "wheels"]
+VERBS = ["demo", "serve", "classify", "deploy", "doctor", "store", "service", "train", "experiment", "models",
+         "workbooks", "bench", "test", "storage", "tableau", "wheels"]
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 DEMO = """
 import json, os, sys
