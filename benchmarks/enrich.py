@@ -115,7 +115,8 @@ def _killed(report: Report, scratch: Path, table: Path, paths: Sequence[Path]) -
         second = _classify(stack, table, out)
         inferred_by_second = stack.metric("pixfield_inferences_total") - inferred
         _memory(report, stack, scratch, table, paths)
-    report.rows += [("undisturbed, rows/s", len(paths), undisturbed.rate), (f"killed at {share:.0%}: batches of 1,000 finished by then", len(paths), finished),
+    report.rows += [("undisturbed, rows/s", len(paths), undisturbed.rate),
+                    (f"killed at {share:.0%}: batches of 1,000 finished by then", len(paths), finished),
                     ("begun again: seconds", len(paths), again.seconds),
                     ("second run: seconds", len(paths), second.seconds),
                     ("second run: rows/s", len(paths), second.rate)]
