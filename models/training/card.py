@@ -38,6 +38,7 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
         "data": {"source": last(data.source), "test": KEPT if order.test is None else last(order.test),
                  "sha256": data.digest, "pictures": len(data), "trained_on": len(material.train),
                  "classes": data.counts(), "near_duplicates": TOGETHER},
+        **({"note": order.note} if order.note else {}),
         "problems": _problems(material, suspects(material, trained)),
         "architecture": choice.architecture,
         "why": choice.why,

@@ -58,7 +58,7 @@ def _order(words: list[str]) -> Order:
         budget_s=seconds_of(arguments.budget), architecture=arguments.architecture, size=arguments.size,
         weights=arguments.weights, test=arguments.test, seed=arguments.seed, is_resumed=arguments.resume,
         labels=arguments.labels, flip={"auto": None, "yes": True, "no": False}[arguments.flip], command=_shown(words),
-        report=arguments.report, erase=arguments.erase, start=arguments.start,
+        report=arguments.report, erase=arguments.erase, start=arguments.start, note=arguments.note,
     )
 
 
@@ -105,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
     parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where pictures that a table names are looked for")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what whoever gets the version should know: where the"
+                        " pictures are from, their licence")
     parser.add_argument("--report", type=_report, metavar="FILE", help="where the page about the test goes (default:"
                         " evaluation.html in the version's folder)")
     parser.add_argument("--store", type=Path, default=ROOT / "models" / "store", metavar="DIR",

@@ -56,7 +56,7 @@ def first(order: Order) -> ModelVersion:
 def test_it_begins_where_the_other_ended(order: Order, first: ModelVersion) -> None:
     """With its weights, its network and a quarter of its rate; the card of the new one tells of the old one."""
     said: list[str] = []
-    second = train(replace(order, architecture="auto", start="digits", erase=0.25), say=said.append, started=0.0)
+    second = train(replace(order, architecture="auto", start="digits", erase=0.25, note="紙, CC0"), say=said.append, started=0.0)
     before, about = first.spec.about, second.spec.about
     assert (second.reference, about["architecture"]) == ("digits@2", "dense")
     assert about["from"]["version"] == "digits@1"
@@ -65,7 +65,7 @@ def test_it_begins_where_the_other_ended(order: Order, first: ModelVersion) -> N
     assert about["recipe"]["peak"] == before["recipe"]["peak"] / 4
     assert about["recipe"]["erase"] == 0.25
     assert about["history"][0]["loss"] < 0.7 * before["history"][0]["loss"]
-    assert about["why"] == "it is digits@1's"
+    assert (about["why"], about["note"], "note" in before) == ("it is digits@1's", "紙, CC0", False)
 
 
 def test_what_does_not_belong_together_is_refused(order: Order, first: ModelVersion, source: Path, tmp_path: Path
