@@ -105,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
     parser.add_argument("--label-column", metavar="NAME", help="a table's column of classes")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where pictures that a table names are looked for")
-    parser.add_argument("--note", default="", metavar="TEXT", help="what whoever gets the version should know: where the"
-                        " pictures are from, their licence")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what whoever gets the version should know: where"
+                        " the pictures are from, their licence")
     parser.add_argument("--report", type=_report, metavar="FILE", help="where the page about the test goes (default:"
                         " evaluation.html in the version's folder)")
     parser.add_argument("--store", type=Path, default=ROOT / "models" / "store", metavar="DIR",

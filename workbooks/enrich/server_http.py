@@ -131,7 +131,8 @@ def reason(answer: object) -> str:
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return " ".join(str(answer).split())[:200] or "no reason is given"
-    parts = [str(error.get(name) or "").strip().rstrip(".") for name in ("message", "hint")]
+    hint = "name one with --model" if error.get("code") == "unknown_model" else error.get("hint")
+    parts = [str(part or "").strip().rstrip(".") for part in (error.get("message"), hint)]
     return "; ".join(part for part in parts if part) + "."
 
 

@@ -56,7 +56,8 @@ def first(order: Order) -> ModelVersion:
 def test_it_begins_where_the_other_ended(order: Order, first: ModelVersion) -> None:
     """With its weights, its network and a quarter of its rate; the card of the new one tells of the old one."""
     said: list[str] = []
-    second = train(replace(order, architecture="auto", start="digits", erase=0.25, note="紙, CC0"), say=said.append, started=0.0)
+    wished = replace(order, architecture="auto", start="digits", erase=0.25, note="紙, CC0")
+    second = train(wished, say=said.append, started=0.0)
     before, about = first.spec.about, second.spec.about
     assert (second.reference, about["architecture"]) == ("digits@2", "dense")
     assert about["from"]["version"] == "digits@1"
