@@ -130,7 +130,7 @@ def image_folders(arguments: argparse.Namespace) -> list[Path]:
     """Where the server that is started may read: what was named, and the pictures that came with versions."""
     named = [path.with_suffix("") if path.suffix.lower() == ".csv" else path
              for path in _named(arguments.pictures).values()]
-    return [*named, *sorted(path.absolute() for path in arguments.store.glob("*/*/golden"))]
+    return [*named, arguments.store.absolute()]
 
 
 def _write(workbook: Workbook, arguments: argparse.Namespace) -> None:

@@ -60,6 +60,7 @@ def samples(client: Client, wishes: Wishes, storage: Storage, say: Callable[[str
     found = [one for model in client.models() if (one := _gathered(client, model, functions, wishes, say))]
     if not found:
         raise AuthoringError("No model has pictures to classify: name some with --pictures MODEL=FOLDER.")
+    found.sort(key=lambda one: -len(one.rows))  # the first is shown when a workbook opens
     table = Table("catalogue", COLUMNS, [row for one in found for row in one.rows])
     similar = [row for one in found for row in one.similar]
     seen = picture_map(found[0].rows, IMAGE, found[0].pictures.folder, size=MAP_SIZE, side=MAP_SIDE)

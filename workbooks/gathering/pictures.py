@@ -59,11 +59,15 @@ def from_folder(folder: Path) -> Pictures:
 
 
 def golden(store: Path, model: str) -> Pictures | None:
-    """The pictures that came with the newest version of a model, without a truth; None where there are none."""
+    """The pictures that came with the newest version of a model, without a truth; None where there are none.
+
+    Their paths begin at the store, since those of other models have the same names.
+    """
     versions = sorted((path for path in (store / model).glob("*") if path.name.isdigit()), key=lambda path:
                       int(path.name))
     folders = [path / "golden" for path in versions if (path / "golden").is_dir()]
     if not folders:
         return None
-    found = from_folder(folders[-1])
-    return Pictures(found.paths, tuple(None for _ in found.paths), found.folder)
+    place = folders[-1].relative_to(store)
+    paths = tuple((place / path).as_posix() for path in from_folder(folders[-1]).paths)
+    return Pictures(paths, tuple(None for _ in paths), store)
