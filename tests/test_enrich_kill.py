@@ -148,6 +148,8 @@ def test_without_a_server_it_starts_one_that_ends_with_it(many: tuple[Path, list
 def test_ctrl_c_says_that_it_goes_on(many: tuple[Path, list[Path]], settings: Path, tmp_path: Path) -> None:
     """Status 130, one sentence, no server left."""
     folder, pictures = many
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts in the background ignores Ctrl-C,
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # and so would the command
     child = start(table_of(folder / "表 3.csv", pictures[:1500]), tmp_path / "out.csv", "--config", str(settings))
     wait_for(lambda: list((tmp_path / "out.csv.pixfield").glob("job.json")))
     child.send_signal(signal.SIGINT)

@@ -73,6 +73,11 @@ def run(root: Path, *arguments: str, cwd: Path | None = None, **env: str) -> sub
     )
 
 
+def heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_reads_on_old_pythons() -> None:
     """Down to 3.6, to say what it needs."""
     ast.parse(RUN.read_text(encoding="utf-8"), feature_version=(3, 6))
@@ -149,7 +154,7 @@ def test_ctrl_c_reaches_the_verb_alone(copy: Path) -> None:
     """run.py has become the verb: no process is left behind, the exit code is the verb's."""
     run(copy, "demo")
     command = [sys.executable, str(copy / "run.py"), "serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c) as process:  # noqa: PLW1509 - one signal
         assert process.stdout is not None
         assert process.stdout.readline() == "serving\n"
         process.send_signal(signal.SIGINT)
@@ -161,7 +166,8 @@ def test_ctrl_c_among_the_imports_is_no_traceback(copy: Path) -> None:
     """Most of a verb's first second."""
     run(copy, "demo")
     command = [sys.executable, str(copy / "run.py"), "serve", "--slow-imports"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_ctrl_c) as process:  # noqa: PLW1509 - one signal
         assert process.stdout is not None
         assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)

@@ -254,14 +254,15 @@ def test_a_tabpy_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "TabPy was not asked: nothing answers at http://127.0.0.1:9" in capsys.readouterr().out
 
 
-def test_another_server_is_no_tabpy(running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The Pixfield server's address given as TabPy's, and the other way round."""
+def test_the_server_speaks_for_tabpy_and_not_the_other_way_round(running: Running, tmp_path: Path,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    """The Pixfield server's address given as TabPy's, which is the direct connection; and TabPy's as the server's."""
     path = book(GOOD[0]).twb(tmp_path)
     codes = []
     for more in (["--tabpy", running.server], ["--tabpy", running.tabpy, "--server", running.tabpy]):
         main(["check", str(path), "--json", *more])
         codes.append([one["code"] for one in json.loads(capsys.readouterr().out)["said"]])
-    assert codes == [["tabpy-away"], ["server-refused"]]
+    assert codes == [[], ["server-refused"]]
 
 
 def test_the_page_shows_what_is_printed(
