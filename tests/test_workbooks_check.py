@@ -256,13 +256,14 @@ def test_a_tabpy_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_the_server_speaks_for_tabpy_and_not_the_other_way_round(running: Running, tmp_path: Path,
                                                                  capsys: pytest.CaptureFixture[str]) -> None:
-    """The Pixfield server's address given as TabPy's, which is the direct connection; and TabPy's as the server's."""
+    """The Pixfield server's address given as TabPy's (the direct connection), TabPy's as the server's, and nobody's."""
     path = book(GOOD[0]).twb(tmp_path)
     codes = []
-    for more in (["--tabpy", running.server], ["--tabpy", running.tabpy, "--server", running.tabpy]):
+    for more in (["--tabpy", running.server], ["--tabpy", running.tabpy, "--server", running.tabpy],
+                 ["--tabpy", "http://127.0.0.1:9"]):
         main(["check", str(path), "--json", *more])
         codes.append([one["code"] for one in json.loads(capsys.readouterr().out)["said"]])
-    assert codes == [[], ["server-refused"]]
+    assert codes == [[], ["server-refused"], ["tabpy-away"]]
 
 
 def test_the_page_shows_what_is_printed(
