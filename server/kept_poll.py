@@ -9,6 +9,7 @@ the listening thread up instead. Once a second all are asked, so that nothing fo
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import threading
 import time
@@ -85,18 +86,21 @@ class KeptPoll:
             self.look(dispatcher)
 
     def _register(self, number: int, wanted: int) -> None:
-        registered = self._registered.get(number, 0)
+        registered = self._registered.pop(number, 0)
+        try:
+            if wanted and registered:
+                self._epoll.modify(number, wanted)
+            elif wanted:
+                self._epoll.register(number, wanted)
+            elif registered:
+                with contextlib.suppress(OSError, ValueError):  # closed already, or the loop is over
+                    self._epoll.unregister(number)
+        except OSError as exc:
+            if exc.errno != errno.EBADF:  # closed by the thread that stops the server, between two lines of this one
+                raise
+            wanted = 0
         if wanted:
             self._registered[number] = wanted
-        else:
-            self._registered.pop(number, None)
-        if wanted and registered:
-            self._epoll.modify(number, wanted)
-        elif wanted:
-            self._epoll.register(number, wanted)
-        elif registered:
-            with contextlib.suppress(OSError, ValueError):  # closed already, or the loop is over
-                self._epoll.unregister(number)
 
 
 class AskingPoll:

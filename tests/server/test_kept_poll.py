@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 
 from server import listening
 from server.doors import Doors, Tokens
+from server.kept_poll import KeptPoll
 
 pytest_plugins = ("server_fixtures",)
 
@@ -160,3 +162,15 @@ def test_who_goes_away_while_served_costs_no_rounds(site: Site, wait_until: Wait
     site.gate.set()
     wait_until(lambda: len(site.sockets) == before)
     assert len(asked) < 500
+
+
+def test_a_socket_closed_by_another_thread_is_no_error() -> None:
+    """What stops the server closes all sockets while the listening thread looks at them."""
+    if not hasattr(select, "epoll"):
+        pytest.skip("kept registrations are Linux's")
+    sockets: dict[int, Any] = {}
+    one = wasyncore.dispatcher(socket.socket(), map=sockets)
+    poll = KeptPoll(sockets)
+    one.socket.close()
+    poll.look(one)
+    assert poll._registered == {}
