@@ -63,15 +63,15 @@ class Openings:
             future = self._futures.get(version.spec.digest)
             if future is not None:
                 return future
-            if self._is_closed:
-                first()
-                raise BusyError("stopping", "the server is stopping")
-            future = self._futures[version.spec.digest] = Future()
-            thread = threading.Thread(target=self._run, args=(version, future, first), daemon=True,
-                                      name=f"open-{version.reference}")
-            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
-            thread.start()  # inside, so that `close` joins no thread that is not started
-        return future
+            if not self._is_closed:
+                future = self._futures[version.spec.digest] = Future()
+                thread = threading.Thread(target=self._run, args=(version, future, first), daemon=True,
+                                          name=f"open-{version.reference}")
+                self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+                thread.start()  # inside, so that `close` joins no thread that is not started
+                return future
+        first()
+        raise BusyError("stopping", "the server is stopping")
 
     def fault(self, version: ModelVersion, *, is_patient: bool = False) -> str | None:
         """Why it is not worth opening `version` now; None where it is.

@@ -113,13 +113,19 @@ def _query(call: ast.Call) -> Script:
     if not call.args or not isinstance(call.args[0], ast.Constant) or not isinstance(call.args[0].value, str):
         raise _refused("the function's name is not a text in quotes")
     function = _function(call.args[0].value)
+    names = _names(call, function)
+    values = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
+    return Script(function, {name: _argument(value) for name, value in zip(names, values, strict=True)})
+
+
+def _names(call: ast.Call, function: Function) -> list[str]:
+    """The parameter of each argument behind the function's name, in their order."""
     if call.keywords and len(call.args) > 1:
         raise _refused("some arguments are named and some are not")
-    names: list[str] = []
     if len(call.args) - 1 > len(function.parameters):
         raise UnprocessableError("too_many_arguments", f"{function.name} takes {len(function.parameters)} arguments,"
                                  f" the script gives {len(call.args) - 1}", _parameters(function))
-    names += function.parameters[:len(call.args) - 1]
+    names = list(function.parameters[:len(call.args) - 1])
     for keyword in call.keywords:
         if keyword.arg not in function.parameters:
             raise UnprocessableError("unknown_argument", f"{function.name} has no argument {keyword.arg or '**'}",
@@ -129,8 +135,7 @@ def _query(call: ast.Call) -> Script:
         names.append(keyword.arg)
     if "paths" not in names:
         raise UnprocessableError("missing_argument", f"{function.name} is asked without paths", _parameters(function))
-    values = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
-    return Script(function, {name: _argument(value) for name, value in zip(names, values, strict=True)})
+    return names
 
 
 def _function(name: str) -> Function:

@@ -10,7 +10,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from models.training.material import KEPT, TOGETHER
-from models.training.suspects import suspects
 
 if TYPE_CHECKING:
     from models.data.entries import Problem
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _PROBLEMS = 10  # of a kind that are quoted
 
 
-def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
+def about(order: Order, material: Material, trained: Trained, doubted: Sequence[Problem]) -> dict[str, Any]:
     """Data, choice, recipe, measured figures, command, time and machine: built-in types alone."""
     import keras
 
@@ -37,9 +36,9 @@ def about(order: Order, material: Material, trained: Trained) -> dict[str, Any]:
         "measured": measured,
         "data": {"source": last(data.source), "test": KEPT if order.test is None else last(order.test),
                  "sha256": data.digest, "pictures": len(data), "trained_on": len(material.train),
-                 "classes": data.counts(), "near_duplicates": TOGETHER},
+                 "classes": data.counts(), **({"near_duplicates": TOGETHER} if material.is_dealt else {})},
         **({"note": order.note} if order.note else {}),
-        "problems": _problems(material, suspects(material, trained)),
+        "problems": _problems(material, doubted),
         "architecture": choice.architecture,
         "why": choice.why,
         **({} if choice.start is None else {"from": choice.start.about()}),

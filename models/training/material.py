@@ -66,6 +66,11 @@ class Material:
         return part(self.judge, self.test)
 
     @property
+    def is_dealt(self) -> bool:
+        """Whether the test was dealt from the source by seed and content: no official one, none of its own."""
+        return self.judge is self.data and self.data.parts is None
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What was odd about the pictures."""
         return self.data.problems if self.judge is self.data else (*self.data.problems, *self.judge.problems)

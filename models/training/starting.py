@@ -66,7 +66,7 @@ class Start:
         if wanted != given:
             raise ModelError(f"--from: {self.version.reference} takes pictures of {wanted} (side, channels, resizing),"
                              f" these are {given}; say --size {spec.input_size}.")
-        if material.judge is data and data.parts is None:
+        if material.is_dealt:
             raise ModelError(f"--from: {self.version.reference} may have been trained on what would judge it here; name"
                              " with --test pictures that it has not seen.")
 

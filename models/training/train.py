@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.adding import next_version
 from models.calibration import calibrate, expected_calibration_error, fit_temperature, negative_log_likelihood
+from models.data.entries import Problem
 from models.errors import ModelError
 from models.export import export_version
 from models.interval import wilson
@@ -74,8 +75,10 @@ def train(order: Order, *, say: Say, started: float) -> ModelVersion:
     within_s = order.budget_s - reserve_s - spent_s
     model, choice, history = _train(choice, material, unfinished, within_s=within_s, spent_s=spent_s, say=say)
     trained = finish(model, choice, history, material, started=started, say=say)
-    tell(suspects(material, trained), say)
-    version = write(order, material, trained, reference_of(order, material, model, within_s=reserve_s / 2, say=say))
+    doubted = suspects(material, trained)
+    tell(doubted, say)
+    version = write(order, material, trained, doubted,
+                    reference_of(order, material, model, within_s=reserve_s / 2, say=say))
     unfinished.remove()
     return version
 
@@ -148,13 +151,14 @@ def finish(model: Any, choice: Choice, history: list[Epoch], material: Material,
     return Trained(model, choice, history, temperature, validation, test, time.monotonic() - started)
 
 
-def write(order: Order, material: Material, trained: Trained, reference: Kept) -> ModelVersion:
-    """The version folder."""
+def write(order: Order, material: Material, trained: Trained, doubted: Sequence[Problem], reference: Kept
+          ) -> ModelVersion:
+    """The version folder; `doubted` are the pictures whose labels the network doubts."""
     data = material.data
     spec = ModelSpec(name=order.name, version=next_version(order.store / order.name), labels=data.labels,
                      input_size=data.size, channels=data.channels, resize=data.resize,
                      temperature=trained.temperature, outputs={}, files={},
-                     about=about(order, material, trained) | reference.about)
+                     about=about(order, material, trained, doubted) | reference.about)
     extra = {**report(order, material, trained, spec), **reference.files}
     return export_version(trained.model, spec, golden(material, trained.validation), root=order.store, extra=extra)
 

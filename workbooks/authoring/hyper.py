@@ -29,8 +29,8 @@ def to_hyper(table: Table) -> bytes:
         AuthoringError: pantab is not installed, or Hyper cannot write.
     """
     if not is_there():
-        raise AuthoringError("Hyper extracts need pantab: install requirements-tableau.txt, or build with --extract"
-                             " csv.")
+        raise AuthoringError("Hyper extracts need pantab: python run.py tableau brings it, or build with"
+                             " --extract csv.")
     import pantab
     import pyarrow as pa
 

@@ -22,7 +22,7 @@ from workbooks.check.package import Package
 from workbooks.check.sql import quoted
 from workbooks.check.workbook import ExtractTable
 
-INSTALL = "pantab is not installed: python -m pip --python .venv install -r requirements-tableau.txt"
+INSTALL = "pantab is not installed: python run.py tableau brings it"
 MAX_TEXT_MB = 500   # it goes through memory, a Hyper file does not
 REMEMBERED = 1_000  # rows
 _TABLES = "SELECT schemaname, tablename FROM pg_catalog.pg_tables WHERE schemaname NOT LIKE 'pg_%'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,12 @@ def test_labels_that_the_network_doubts_are_listed(folder: Path, tmp_path: Path)
     assert [(one.name, one.kind) for one in found] == [(material.data.names[material.test[3]], "suspicious")]
     assert "(95%)" in found[0].text
     assert _problems(material, found)["counts"] == {"near-duplicate": 60, "suspicious": 1}
+
+
+def test_an_official_test_is_taken_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """Near-duplicates may be on both sides then, so the material says that its test was not dealt."""
+    pixels, classes = np.random.default_rng(2).integers(0, 256, (60, 16, 16), np.uint8), np.arange(60) % 2
+    np.savez(tmp_path / "a.npz", x_train=pixels[:40], y_train=classes[:40], x_test=pixels[40:], y_test=classes[40:])
+    asked = _order(folder, tmp_path)
+    assert gather(asked, say=lambda _line: None).is_dealt
+    assert not gather(replace(asked, source=str(tmp_path / "a.npz")), say=lambda _line: None).is_dealt
