@@ -1,4 +1,5 @@
-"""A call of a function -> its answer: what `/query` and `/evaluate` have in common, and `/v1/classify` a part of.
+"""A call of a function -> its answer, as `/query` and `/evaluate` give it, and a column of pictures -> that of
+`/v1/classify`.
 
 A request error leaves as one; `or_nulls` makes of it what TabPy's functions make of it, so that a view shows nulls and
 a reason, not an error in place of everything.
@@ -7,6 +8,7 @@ a reason, not an error in place of everything.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +16,14 @@ from typing import Any
 from flask import g
 
 from server import fields
-from server.classify import Outcome, classify
+from server.classify import Outcome, classify, classify_files
 from server.envelope import place, service
 from server.errors import RequestError, TooLargeError, UnprocessableError
 from server.functions import Call, Function, argument_column
 from server.gathering import Gathered, gather, named_pictures
+from server.metrics import Metrics
 from server.served_model import ServedModel
+from server.service import Service
 
 PLACES = "pixfield_places"
 """The application's places for columns."""
@@ -46,8 +50,8 @@ def answer(call: Call, *, until: float) -> Answer:
                                    until=until)
             outcome = classify(call.paths, model, until=until, needs_focus=not fields.NEED_FOCUS.isdisjoint(names))
             gathered = gather(names, outcome, model, named=named)
-        summarise(outcome, model)
-        response = _response(call, asked(outcome, model, call.arguments, call.paths, gathered))
+        g.summary = summary_of(outcome, model, service().metrics)
+        response = _response(call, _asked(service(), outcome, model, call.arguments, call.paths, gathered))
     return Answer(response, model.spec.name, model.spec.version)
 
 
@@ -85,13 +89,43 @@ def _response(call: Call, request: fields.Request) -> Any:
     return column[0] if call.is_scalar else column
 
 
-# ---- what /v1/classify needs, too --------------------------------------------------------------------------------
-
-
-def asked(outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any], paths: Sequence[str | None],
-          gathered: Gathered) -> fields.Request:
+def _asked(owner: Service, outcome: Outcome, model: ServedModel, arguments: Mapping[str, Any],
+           paths: Sequence[str | None], gathered: Gathered) -> fields.Request:
     """What the columns are computed from."""
-    return fields.Request(outcome, model, arguments, service().sign, paths, service().pictures.addresses, gathered)
+    return fields.Request(outcome, model, arguments, owner.sign, paths, owner.pictures.addresses, gathered)
+
+
+# ---- /v1/classify --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request to `/v1/classify` asks for: fields by name, arguments of theirs, and until when it waits
+    (time.monotonic())."""
+
+    names: Sequence[str]
+    arguments: Mapping[str, Any]
+    until: float
+
+
+def classified(pictures: Sequence[Any], wish: Wish, model: ServedModel, owner: Service, *, are_files: bool = False
+               ) -> tuple[dict[str, Any], str]:
+    """The answer for path texts, or for the bytes of files, and what the log says of it; raises BusyError."""
+    names, until = wish.names, wish.until
+    named = named_pictures(names, argument_column(wish.arguments.get("to"), len(pictures)), model, until=until)
+    again = functools.partial(classify_files if are_files else classify, pictures, until=until)
+    needs_focus = not fields.NEED_FOCUS.isdisjoint(names)
+    outcome = again(model) if are_files else classify(pictures, model, until=until, needs_focus=needs_focus)
+    gathered = gather(names, outcome, model, named=named, classify_with=again,
+                      fingerprints=functools.partial(owner.fingerprints, is_under_way=True))
+    summary = summary_of(outcome, model, owner.metrics)
+    request = _asked(owner, outcome, model, wish.arguments, [] if are_files else pictures, gathered)
+    columns = {name: fields.column(name, request) for name in dict.fromkeys((*names, "status"))}
+    return {"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
+            "pending": outcome.pending + len(gathered.pending), "columns": columns}, summary
+
+
+# ---- what both need ------------------------------------------------------------------------------------------------
 
 
 def check_rows(rows: int) -> None:
@@ -107,15 +141,14 @@ def place_of(model: ServedModel) -> contextlib.AbstractContextManager[None]:
     return place(PLACES, retry_after_s=lambda: model.admission.retry_after_s)
 
 
-def summarise(outcome: Outcome, model: ServedModel) -> None:
-    """What the log line and the metrics say of this request; a column of which nothing is known or taken is busy."""
+def summary_of(outcome: Outcome, model: ServedModel, metrics: Metrics) -> str:
+    """What the log line says of a request, counted; raises BusyError where nothing of its column is known or taken."""
     rows, misses, failures, pending = len(outcome), len(outcome.computed), len(outcome.errors), outcome.pending
     if outcome.busy is not None and pending == rows:
         raise outcome.busy
-    metrics = service().metrics
     for status, count in (("ok", rows - failures - pending), ("failed", failures), ("pending", pending)):
         if count:
             metrics.rows_by_status[status].inc(count)
     metrics.hits.inc(rows - misses - failures - pending)
     metrics.misses.inc(misses)
-    g.summary = f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"
+    return f"model={model.name} rows={rows} misses={misses} failures={failures} pending={pending}"

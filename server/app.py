@@ -12,6 +12,7 @@ from werkzeug.routing import MapAdapter
 from server import answering, envelope, listening, picture_page, request_body
 from server.routes import routes
 from server.service import Service
+from server.singles import Singles
 from server.tableau import tableau
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def create_http_server(app: Flask, service: Service, *, sockets: dict[int, Any] 
         "recv_bytes": 262_144,  # a column of 10,000 paths is 1 MB: waitress's 8 KB a read costs more than the answer
         "inbuf_overflow": 16_000_000,  # kept in memory up to here instead of a temporary file
     }
-    server: BaseWSGIServer = listening.bound(app, service.doors, count=service.metrics.count_unread, sockets=sockets,
-                                             host=settings.host, port=settings.port, **options)
+    singles = Singles(service, app.extensions[answering.PLACES])
+    server: BaseWSGIServer = listening.bound(app, service.doors, count=service.metrics.count_unread, shortcut=singles,
+                                             sockets=sockets, host=settings.host, port=settings.port, **options)
     return server

@@ -18,8 +18,9 @@ from werkzeug.exceptions import HTTPException
 from server.doors import is_tableaus
 from server.errors import BusyError, RequestError, UnauthorisedError, error_body
 from server.functions import FUNCTIONS
-from server.listening import SECURITY_HEADERS
+from server.metrics import Metrics
 from server.service import Service
+from server.tasks import SECURITY_HEADERS
 
 log = logging.getLogger(__name__)
 
@@ -64,38 +65,55 @@ def place(name: str, *, retry_after_s: Callable[[], int] = lambda: 1) -> Iterato
 
 def json_response(content: object, status: int = 200) -> Response:
     """`content` as a JSON answer."""
+    return Response(json_bytes(content), status, content_type="application/json")
+
+
+def json_bytes(content: object) -> bytes:
+    """`content` as JSON."""
     try:
-        body = orjson.dumps(content)
+        return orjson.dumps(content)
     except orjson.JSONEncodeError:  # a path with half of a surrogate pair goes back as it came
-        body = json.dumps(content).encode()
-    return Response(body, status, content_type="application/json")
+        return json.dumps(content).encode()
+
+
+def new_id() -> str:
+    """What a request is called in the log and in its answer."""
+    return secrets.token_hex(4)
 
 
 def begin() -> None:
     """Give the request its id and its time, then refuse it where the doors do."""
     g.started = time.monotonic()
-    g.id = secrets.token_hex(4)
+    g.id = new_id()
     service().doors.check(request.path, request.environ)
 
 
 def finish(response: Response) -> Response:
     """Count, time and log the request in one line; add the headers that every answer has."""
-    seconds = time.monotonic() - g.started
     endpoint = (request.endpoint or "unknown").rpartition(".")[2]
-    metrics, id_ = service().metrics, g.id
-    metrics.requests.labels(endpoint, str(response.status_code)).inc()
-    metrics.latency.labels(endpoint).observe(seconds)
+    count(service().metrics, endpoint, response.status_code, g.started)
     if endpoint in _LOGGED:
         name = (request.view_args or {}).get("name")
         path = request.path if name is None or name in FUNCTIONS else "/query/?"  # a caller's text is not for the log
-        log.info("%s %s %d %s ms=%.0f", id_, path, response.status_code, g.get("summary", ""), 1000 * seconds)
+        log_line(g.id, path, response.status_code, g.get("summary", ""), g.started)
     headers = response.headers
     present = {name.lower() for name, _ in headers}  # looked for once: werkzeug looks through all for each name
-    headers.add("X-Request-Id", id_)
+    headers.add("X-Request-Id", g.id)
     for lower, name, value in _EVERYWHERE:
         if lower not in present:
             headers.add(name, value)
     return response
+
+
+def count(metrics: Metrics, endpoint: str, status: int, started: float) -> None:
+    """Count a request and how long it took since `started` (time.monotonic())."""
+    metrics.requests.labels(endpoint, str(status)).inc()
+    metrics.latency.labels(endpoint).observe(time.monotonic() - started)
+
+
+def log_line(id_: str, path: str, status: int, summary: str, started: float) -> None:
+    """The one line of a request."""
+    log.info("%s %s %d %s ms=%.0f", id_, path, status, summary, 1000 * (time.monotonic() - started))
 
 
 def on_request_error(exc: RequestError) -> Response:

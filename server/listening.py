@@ -8,26 +8,21 @@ has the server's error form.
 from __future__ import annotations
 
 import io
-import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import orjson
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import MultiSocketServer, TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
 
-from server.doors import Doors, is_tableaus
-from server.errors import error_body
+from server.doors import Doors
 from server.kept_poll import AskingPoll, KeptPoll, poll_of
-
-log = logging.getLogger(__name__)
+from server.tasks import JsonErrorTask, OneSendTask, Shortcut
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 65_536
@@ -42,15 +37,6 @@ _FIRST_BYTES = 16_384  # read at first of a request; most are smaller, and a col
 _THIN_BYTES = 262_144
 _CONTROL_LINE_BYTES = 1024  # waitress has no bound of its own, and looks through all of it at each read
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-"""On every answer: nothing here is a frame or a file that another site may embed or a proxy may keep."""
-
-_HINTS = {413: "send less at once, or raise --max-body-mb", 431: "send fewer or shorter headers"}
 _SENT_AS = {"CONTENT_TYPE", "CONTENT_LENGTH"}  # the two that WSGI names without HTTP_
 
 
@@ -126,44 +112,6 @@ class _Nothing:
 
     def __len__(self) -> int:
         return 0
-
-
-class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
-    """What waitress refuses by itself, in the server's error form; the connection ends with it."""
-
-    @staticmethod
-    def count(status: int) -> None:
-        """Told the status of each; `bound` sets another one."""
-
-    def execute(self) -> None:
-        """Write the answer."""
-        error, request_id = self.request.error, secrets.token_hex(4)
-        self.count(error.code)
-        code = error.reason.lower().replace(" ", "_")
-        path = getattr(self.request, "path", "")  # none where the request line could not be read
-        body = orjson.dumps(error_body(code, error.reason, _HINTS.get(error.code, ""), for_tableau=is_tableaus(path)))
-        log.info("%s %s before its body was read", request_id, error.code)
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers += [("Content-Type", "application/json"), ("X-Request-Id", request_id),
-                                  *SECURITY_HEADERS.items()]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
-
-
-class OneSendTask(WSGITask):  # type: ignore[misc]  # waitress publishes no types
-    """An answer that leaves with one call: waitress sends the headers by themselves, and the caller wakes up twice."""
-
-    wrote_header: bool
-
-    def write(self, data: bytes) -> None:
-        """As waitress, but headers and the whole body together where this is the whole body."""
-        if self.wrote_header or not self.complete or not self.has_body or self.content_length != len(data):
-            super().write(data)
-            return
-        self.channel.write_soon(self.build_response_header() + data)
-        self.wrote_header = True
-        self.content_bytes_written = len(data)
 
 
 class BoundedChannel(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
@@ -273,15 +221,18 @@ def _waited_s(channel: Any) -> float:
     return float(time.time() - channel.last_activity if request is None else time.monotonic() - request.began_at)
 
 
-def bound(app: Callable[..., Any], doors: Doors, *, count: Callable[[int], None],
+def bound(app: Callable[..., Any], doors: Doors, *, count: Callable[[int], None], shortcut: Shortcut,
           sockets: dict[int, Any] | None = None, **options: Any) -> Any:
     """A bound server for a WSGI application; `run` serves until `close`, and keeps its sockets in `sockets`.
 
-    `count` is told the status of each request that is refused before `app` sees it.
+    `count` is told the status of each request that is refused before `app` sees it; `shortcut` is asked before `app`
+    about each whose headers `doors` has let in with a body.
     """
     parser = type("Parser", (BoundedParser,), {"doors": doors})
     refusing = type("Refusing", (JsonErrorTask,), {"count": staticmethod(count)})
-    channel = type("Channel", (BoundedChannel,), {"parser_class": parser, "error_task_class": refusing})
+    task = type("AnswerTask", (OneSendTask,), {"shortcut": staticmethod(shortcut)})
+    channel = type("Channel", (BoundedChannel,), {"parser_class": parser, "task_class": task,
+                                                  "error_task_class": refusing})
     sockets = {} if sockets is None else sockets
     poll = poll_of(sockets)
     kind = type("Server", (BoundedServer,), {"channel_class": channel, "poll": poll, "at_work": threading.local()})

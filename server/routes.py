@@ -6,7 +6,6 @@ and `fields` say.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +15,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from models.errors import ModelError
 from server import fields
-from server.answering import asked, check_rows, place_of, summarise
-from server.classify import classify, classify_files
+from server.answering import Wish, check_rows, classified, place_of
 from server.deadline import deadline_s, shown
 from server.envelope import json_response, service
 from server.errors import BadRequestError, TooLargeError, UnprocessableError
-from server.functions import ARGUMENTS, FUNCTIONS, argument_column, check_lengths, path_column, single
-from server.gathering import gather, named_pictures
+from server.functions import ARGUMENTS, FUNCTIONS, check_lengths, path_column, single
 from server.openapi import document
 from server.picture_kinds import KINDS
 from server.picture_page import page_of
@@ -43,19 +40,10 @@ def classify_column() -> Response:
         raise BadRequestError("no_object", 'expected {"paths": [...], "fields": [...]}')
     names, arguments = _fields_of(body), _arguments_of(body)
     until = g.started + deadline_s(body.get("deadline_s"), service().settings.deadline_s)
-    with service().using(single(body.get("model"), "model"), until=until) as model:
-        with place_of(model):
-            pictures: list[Any] = _read_files() if is_upload else _paths_of(body, arguments)
-            named = named_pictures(names, argument_column(arguments.get("to"), len(pictures)), model, until=until)
-            answer = functools.partial(classify_files if is_upload else classify, pictures, until=until)
-            outcome = answer(model) if is_upload else answer(model, needs_focus=not fields.NEED_FOCUS.isdisjoint(names))
-            gathered = gather(names, outcome, model, named=named, classify_with=answer,
-                              fingerprints=functools.partial(service().fingerprints, is_under_way=True))
-        summarise(outcome, model)
-        wanted = asked(outcome, model, arguments, [] if is_upload else pictures, gathered)
-        columns = {name: fields.column(name, wanted) for name in dict.fromkeys((*names, "status"))}
-    return json_response({"model": model.spec.name, "version": model.spec.version, "count": len(outcome),
-                  "pending": outcome.pending + len(gathered.pending), "columns": columns})
+    with service().using(single(body.get("model"), "model"), until=until) as model, place_of(model):
+        pictures: list[Any] = _read_files() if is_upload else _paths_of(body, arguments)
+        content, g.summary = classified(pictures, Wish(names, arguments, until), model, service(), are_files=is_upload)
+    return json_response(content)
 
 
 def _paths_of(body: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str | None]:

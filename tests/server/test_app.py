@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from http_server import Address, listening
 
 from models.registry import ModelVersion
-from server.app import PLACES, create_app, create_http_server
+from server.app import PLACES
 from server.engine import OnnxEngine
 from server.listening import BoundedChannel
 from server.service import Service
@@ -29,42 +28,7 @@ pytest_plugins = ("server_fixtures",)
 WaitUntil = Callable[[Callable[[], object]], None]
 
 
-@dataclass(frozen=True)
-class Address:
-    """A listening server."""
-
-    service: Service
-    port: int
-
-    def ask(self, method: str, url: str, body: bytes | None = None,
-            headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        """Status and JSON, or text, of one request."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request(method, url, body, dict(headers or {}))
-            answer = connection.getresponse()
-            data = answer.read()
-            return answer.status, json.loads(data) if answer.headers.get_content_subtype() == "json" else data.decode()
-
-    def classify(self, paths: list[str], **body: Any) -> Any:
-        """The answer to a column."""
-        return self.ask("POST", "/v1/classify", json.dumps({"paths": paths, **body}).encode())[1]
-
-
 Listen = Callable[..., Address]
-
-
-@contextmanager
-def listening(service: Service) -> Iterator[Address]:
-    """A server on a free port."""
-    server = create_http_server(create_app(service), service)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield Address(service, server.effective_port)
-    finally:
-        server.close()
-        thread.join()
-        server.task_dispatcher.shutdown()
 
 
 @pytest.fixture

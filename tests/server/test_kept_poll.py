@@ -70,6 +70,7 @@ def site(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.delattr(select, "epoll", raising=False)
     site = Site()
     server = listening.bound(site.app, Doors(Tokens(None), hosts=("localhost",)), count=lambda _: None,
+                             shortcut=lambda _: None,
                              sockets=site.sockets, host="127.0.0.1", port=0, threads=4)
     site.port = server.effective_port
     thread = threading.Thread(target=server.run)
