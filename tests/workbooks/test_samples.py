@@ -140,7 +140,7 @@ def test_the_document_shows_what_is_said(built: Built) -> None:
 def test_live_has_every_function(built: Built) -> None:
     """As a script and as a model extension, each on exactly one sheet; the front is answers of the extract."""
     live = built.workbooks["Live"]
-    functions = {one["name"] for one in built.demo.client.get("/v1/functions")["functions"]} - {"image_table"}
+    functions = {one["name"] for one in built.demo.client.get("v1", "functions")["functions"]} - {"image_table"}
     for form in ("script", "model extension"):
         placed = [re.findall(r"image_\w+", pill.field.formula)[0] for sheet in live.sheets for pill in sheet.pills
                   if pill.field.is_script and f"({form})" in pill.field.caption]

@@ -14,7 +14,8 @@ from workbooks.authoring.errors import AuthoringError
 from workbooks.authoring.fields import Datatype
 from workbooks.authoring.table import Table
 
-SCHEMA, TABLE = "Extract", "Extract"
+SCHEMA, TABLE = PLACE = "Extract", "Extract"
+"""Where Tableau keeps an extract."""
 
 
 def is_there() -> bool:
@@ -39,7 +40,7 @@ def to_hyper(table: Table) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "extract.hyper"
         try:
-            pantab.frame_to_hyper(pa.table(arrays), path, table=(SCHEMA, TABLE))
+            pantab.frame_to_hyper(pa.table(arrays), path, table=PLACE)
         except (RuntimeError, OSError) as exc:
             raise AuthoringError(f"Hyper cannot write the table {table.name} ({exc}): look at its columns.") from exc
         return path.read_bytes()
@@ -52,7 +53,7 @@ def from_hyper(data: bytes, name: str) -> Table:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "extract.hyper"
         path.write_bytes(data)
-        found = pantab.frame_from_hyper(path, table=(SCHEMA, TABLE), return_type="pyarrow")
+        found = pantab.frame_from_hyper(path, table=PLACE, return_type="pyarrow")
     types = {field.name: _datatype(str(field.type)) for field in found.schema}
     return Table(name, types, found.to_pylist())
 

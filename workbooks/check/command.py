@@ -28,7 +28,7 @@ from workbooks.check.package import Limits, Package, opened
 from workbooks.check.reading import read
 from workbooks.check.replay import SLOW_S, replayed
 from workbooks.check.report import Report, as_json, as_text
-from workbooks.check.tabpy import Site, basic, first_line, site
+from workbooks.check.tabpy import TabPy, basic, first_line, site
 from workbooks.check.view import usages
 from workbooks.check.workbook import Workbook
 
@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
 class Options:
     """What a check is made with."""
 
-    tabpy: Site | None = None
-    server: Site | None = None
+    tabpy: TabPy | None = None
+    server: TabPy | None = None
     schema: Path | None = None
     is_run: bool = False
     most_requests: int = 1
@@ -170,7 +170,7 @@ def _count(workbook: Workbook, report: Report, rows: _Rows, options: Options) ->
         report.findings += count_findings(counted, most=options.most_requests)
 
 
-def _run(workbook: Workbook, report: Report, rows: _Rows, tabpy: Site, most_seconds: float) -> None:
+def _run(workbook: Workbook, report: Report, rows: _Rows, tabpy: TabPy, most_seconds: float) -> None:
     for place, one in enumerate(report.fields):
         found = rows.of(one.scope.datasource)
         if isinstance(found, str):

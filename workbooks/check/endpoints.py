@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbooks.check.errors import TabPyError
-from workbooks.check.tabpy import Answer, Site
+from workbooks.check.tabpy import TabPy
+from workbooks.site import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Deployed:
     problems: list[TabPyError] = field(default_factory=list)
 
 
-def deployed(tabpy: Site | None, server: Site | None) -> Deployed:
+def deployed(tabpy: TabPy | None, server: TabPy | None) -> Deployed:
     """Both asked; what cannot be had is a problem, not an exception."""
     found = Deployed()
     if tabpy is not None:
@@ -56,7 +57,7 @@ def deployed(tabpy: Site | None, server: Site | None) -> Deployed:
     return found
 
 
-def _evaluates(tabpy: Site) -> bool:
+def _evaluates(tabpy: TabPy) -> bool:
     answer = tabpy.ask("info")
     _check(tabpy, answer, "/info")
     try:
@@ -65,7 +66,7 @@ def _evaluates(tabpy: Site) -> bool:
         raise TabPyError("tabpy-away", f"what answers at {tabpy.url} is no TabPy") from exc
 
 
-def _endpoints(tabpy: Site) -> dict[str, Signature]:
+def _endpoints(tabpy: TabPy) -> dict[str, Signature]:
     answer = tabpy.ask("endpoints")
     _check(tabpy, answer, "/endpoints")
     if not isinstance(answer.value, dict):
@@ -73,7 +74,7 @@ def _endpoints(tabpy: Site) -> dict[str, Signature]:
     return {str(name): _signature(str(name), about) for name, about in answer.value.items()}
 
 
-def _check(tabpy: Site, answer: Answer, path: str) -> None:
+def _check(tabpy: TabPy, answer: Answer, path: str) -> None:
     if answer.status == 401:
         raise TabPyError("tabpy-refused", f"{tabpy.url} "
                          + ("refuses the user or password" if tabpy.authorization else "wants a user and password"))
@@ -103,7 +104,7 @@ def _returned(schema: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _function_table(server: Site) -> dict[str, Signature]:
+def _function_table(server: TabPy) -> dict[str, Signature]:
     answer = server.ask("v1", "functions")
     if answer.status in (401, 403):
         raise TabPyError("server-refused", f"the Pixfield server at {server.url} wants its token")

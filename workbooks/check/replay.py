@@ -22,8 +22,9 @@ from workbooks.check.filters import kept
 from workbooks.check.findings import Finding, finding
 from workbooks.check.grammar import FieldName, tree
 from workbooks.check.sql import Compiler
-from workbooks.check.tabpy import Answer, Site
+from workbooks.check.tabpy import TabPy
 from workbooks.check.workbook import PARAMETERS, Workbook
+from workbooks.site import Answer
 
 MAX_REQUESTS = 20     # of one field: enough to see that it works
 MAX_ROWS = 200_000    # of one field, what a request may have by default
@@ -49,7 +50,7 @@ class Replay:
     findings: list[Finding] = field(default_factory=list)
 
 
-def replayed(workbook: Workbook, one: Field, counted: Count | None, extract: Extract, tabpy: Site,
+def replayed(workbook: Workbook, one: Field, counted: Count | None, extract: Extract, tabpy: TabPy,
              most_seconds: float = SLOW_S) -> Replay:
     """The field as a sheet uses it; without a sheet, as one request with a mark for each value it is asked for."""
     result = Replay(counted.usage.where if counted else one.label)
@@ -124,7 +125,7 @@ def _marks(one: Field, sql: Compiler) -> list[str]:
     return list(found)
 
 
-def _sent(one: Field, columns: list[list[Any]], tabpy: Site, timeout_s: float) -> tuple[Answer, float]:
+def _sent(one: Field, columns: list[list[Any]], tabpy: TabPy, timeout_s: float) -> tuple[Answer, float]:
     start = time.perf_counter()
     if one.call.family == MODEL:
         data = dict(zip(one.names, columns, strict=True))

@@ -1,76 +1,27 @@
-"""One JSON request over HTTP to TabPy or to a Pixfield server, directly: proxies of the environment are not used."""
+"""The TabPy, or the server in its place, that a check asks."""
 
 from __future__ import annotations
 
 import base64
-import http.client
-import json
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from workbooks.check.errors import TabPyError, UnreadableError
-
-MAX_ANSWER = 500_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status and the body's value: parsed JSON, or the text where it is none."""
-
-    status: int
-    value: Any
-
-    def reason(self) -> str:
-        """What went wrong, in the words of TabPy or of the server, shortened."""
-        if not isinstance(self.value, dict):
-            return " ".join(str(self.value).split())[:200]
-        error = self.value.get("error")
-        own = [self.value.get("message"), self.value.get("info")]
-        parts = [error.get("message")] if isinstance(error, dict) else own
-        return " ".join(". ".join(str(part).rstrip(".") for part in parts if part).split())[:300]
+from workbooks.site import Answer, AwayError, Site
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the password elsewhere: it is an answer like any other."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Never."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A server's base address and the Authorization header it wants, if any."""
-
-    url: str
-    authorization: str = ""
+class TabPy(Site):
+    """A site whose silence is a finding."""
 
     def ask(self, *path: str, value: object = None, timeout_s: float = 30.0) -> Answer:
-        """GET, or POST with a value; `path` in its parts, unescaped. Raises TabPyError when nothing answers."""
-        body = None if value is None else json.dumps(value, allow_nan=False).encode("ascii")
-        where = "".join(f"/{quote(part, safe='')}" for part in path)
-        headers = {"Content-Type": "application/json"}
-        if self.authorization:
-            headers["Authorization"] = self.authorization
-        request = urllib.request.Request(self.url.rstrip("/") + where, body, headers)  # noqa: S310 - checked
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+        """As `Site.ask`; raises TabPyError when nothing answers."""
         try:
-            with opener.open(request, timeout=timeout_s) as response:
-                return Answer(response.status, _parsed(response.read(MAX_ANSWER)))
-        except urllib.error.HTTPError as exc:
-            with exc:
-                return Answer(exc.code, _parsed(exc.read(1_000_000)))
-        except TimeoutError as exc:
-            raise TabPyError("tabpy-away", f"{self.url} did not answer within {timeout_s:.0f} s") from exc
-        except (OSError, http.client.HTTPException) as exc:
-            why = getattr(exc, "reason", None) or exc
-            raise TabPyError("tabpy-away", f"nothing answers at {self.url} ({why})") from exc
+            return super().ask(*path, value=value, timeout_s=timeout_s)
+        except AwayError as exc:
+            raise TabPyError("tabpy-away", str(exc)) from exc
 
 
-def site(url: str, authorization: str = "") -> Site:
+def site(url: str, authorization: str = "") -> TabPy:
     """The address, looked at first; raises UnreadableError."""
     try:
         parts = urlsplit(url)
@@ -79,7 +30,7 @@ def site(url: str, authorization: str = "") -> Site:
         is_good = False
     if not is_good or url != url.strip():
         raise UnreadableError(f"{url!r} is no address: write it like http://127.0.0.1:9004")
-    return Site(url, authorization)
+    return TabPy(url, authorization)
 
 
 def basic(user: str, password_file: Path) -> str:
@@ -93,10 +44,3 @@ def first_line(secret_file: Path) -> str:
         return (secret_file.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
     except (OSError, ValueError) as exc:
         raise UnreadableError(f"{secret_file} cannot be read: name a file whose first line is the secret.") from exc
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else None
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace")

@@ -56,7 +56,7 @@ def samples(client: Client, wishes: Wishes, storage: Storage, say: Callable[[str
     Raises:
         AuthoringError: no model has pictures, or the server or the measurement fails.
     """
-    functions = functions_of(client.get("/v1/functions")["functions"])
+    functions = functions_of(client.get("v1", "functions")["functions"])
     found = [one for model in client.models() if (one := _gathered(client, model, functions, wishes, say))]
     if not found:
         raise AuthoringError("No model has pictures to classify: name some with --pictures MODEL=FOLDER.")
@@ -77,7 +77,7 @@ def _gathered(client: Client, model: str, functions: Sequence[Function], wishes:
         say(f"{model}: no pictures, so it is left out; name some with --pictures {model}=FOLDER")
         return None
     pictures = pictures.at_most(wishes.rows)
-    about = client.get(f"/v1/models/{model}")
+    about = client.get("v1", "models", model)
     rows = classified.catalogue_rows(client, model, pictures, has_addresses=wishes.has_addresses)
     answered = sum(row["status"] == "ok" for row in rows)
     say(f"{model}: {answered:,} of {len(rows):,} pictures classified")

@@ -9,9 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workbooks.authoring.hyper import PLACE
 from workbooks.enrich.errors import OutputError
-
-TABLE = ("Extract", "Extract")
 
 
 def check() -> None:
@@ -30,7 +29,7 @@ def write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> N
     target = hyper_schema(schema)
     stream = pa.RecordBatchReader.from_batches(target, (_fitted(batch, target) for batch in batches))
     try:
-        pantab.frame_to_hyper(stream, path, table=TABLE)
+        pantab.frame_to_hyper(stream, path, table=PLACE)
     except (RuntimeError, ValueError, OSError) as exc:
         raise OutputError(f"The extract cannot be written ({exc}): write --out with .parquet instead.") from exc
 

@@ -1,19 +1,14 @@
-"""The server's REST interface as the workbooks use it: JSON in, JSON out, no proxy between.
-
-The standard library's client, because the workbooks know nothing of the server's code.
-"""
+"""The server's REST interface as a workbook's tables are gathered by it: JSON in, JSON out."""
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workbooks.authoring.errors import AuthoringError
+from workbooks.site import Answer, AwayError, Site
 
 _TIMEOUT_S = 120.0
 _PENDING_TIMEOUT_S = 900.0  # a cold column of photos on a slow machine
@@ -26,25 +21,22 @@ class Client:
     url: str
     token: str = ""
 
-    def get(self, path: str) -> Any:
+    def get(self, *path: str) -> Any:
         """The JSON at a path; raises `AuthoringError` with what the server says."""
-        return self._ask(urllib.request.Request(self.url + path))  # noqa: S310 - the address the user named
+        return self._ask(*path)
 
     def models(self) -> list[str]:
         """The names of the models the server can open, the version each name means aside."""
-        return [str(one["name"]) for one in self.get("/v1/models")["models"]
+        return [str(one["name"]) for one in self.get("v1", "models")["models"]
                 if any(state["state"] != "unusable" for state in one["states"].values())]
 
     def classify(self, paths: Sequence[str], model: str, fields: Sequence[str],
                  arguments: Mapping[str, Any] | None = None) -> dict[str, list[Any]]:
         """The columns of `fields`, and `status`, when no row is pending any more; raises `AuthoringError`."""
-        body = json.dumps({"paths": list(paths), "model": model, "fields": list(fields),
-                           "arguments": dict(arguments or {})}).encode()
+        body = {"paths": list(paths), "model": model, "fields": list(fields), "arguments": dict(arguments or {})}
         until = time.monotonic() + _PENDING_TIMEOUT_S
         while True:
-            request = urllib.request.Request(self.url + "/v1/classify", body,  # noqa: S310 - the same
-                                             {"Content-Type": "application/json"})
-            answer = self._ask(request)
+            answer = self._ask("v1", "classify", value=body)
             if not answer["pending"]:
                 columns: dict[str, list[Any]] = answer["columns"]
                 return columns
@@ -53,22 +45,19 @@ class Client:
                                      f" {_PENDING_TIMEOUT_S / 60:.0f} minutes: look at the server's log.")
             time.sleep(0.5)
 
-    def _ask(self, request: urllib.request.Request) -> Any:
-        if self.token:
-            request.add_header("Authorization", f"Bearer {self.token}")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def _ask(self, *path: str, value: object = None) -> Any:
+        site = Site(self.url, f"Bearer {self.token}" if self.token else "")
         try:
-            with opener.open(request, timeout=_TIMEOUT_S) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as exc:
-            raise AuthoringError(f"The server at {self.url} says {_reason(exc)}") from exc
-        except (OSError, ValueError) as exc:
+            answer = site.ask(*path, value=value, timeout_s=_TIMEOUT_S)
+        except AwayError as exc:
             raise AuthoringError(f"The server at {self.url} does not answer ({exc}): is it running?") from exc
+        if answer.status != 200:
+            raise AuthoringError(f"The server at {self.url} says {_reason(answer)}")
+        return answer.value
 
 
-def _reason(exc: urllib.error.HTTPError) -> str:
-    try:
-        error = json.load(exc)["error"]
-        return f"{exc.code}: {error['message']}; {error['hint']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{exc.code} {exc.reason}: look at its log."
+def _reason(answer: Answer) -> str:
+    error = answer.value.get("error") if isinstance(answer.value, dict) else None
+    if not isinstance(error, dict) or not error.get("message"):
+        return f"{answer.status}: look at its log."
+    return f"{answer.status}: {error['message']}; {error.get('hint') or 'look at its log'}"
