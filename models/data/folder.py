@@ -14,7 +14,7 @@ from models.errors import DataError
 def list_folder(path: Path) -> Listing:
     """Every file below `path`, by the folder it lies in; raises `DataError` when it cannot be listed.
 
-    Links to folders are not followed: a link to a parent would never end.
+    Links to folders are followed, but none that leads back to a folder above it.
     """
     try:
         paths = list(_walk(path))
@@ -24,9 +24,14 @@ def list_folder(path: Path) -> Listing:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        inner = Path(folder).relative_to(root).as_posix()
+    above = {root: frozenset({os.path.realpath(root)})}  # the real folders on the way to each that is to come
+    for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
+        here = Path(folder)
+        way = above.pop(here)
+        real = {name: os.path.realpath(here / name) for name in sorted(folders) if not is_hidden(name)}
+        folders[:] = [name for name in real if real[name] not in way]
+        above |= {here / name: way | {real[name]} for name in folders}
+        inner = here.relative_to(root).as_posix()
         prefix = "" if inner == "." else f"{inner}/"
         yield from (prefix + name for name in names if not is_hidden(name))
 

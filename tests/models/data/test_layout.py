@@ -79,11 +79,31 @@ def test_names_that_are_no_unicode_can_be_reported(tmp_path: Path) -> None:
     assert all(text.encode() for text in said)
 
 
-def test_a_link_to_a_parent_ends(tmp_path: Path) -> None:
-    """A loop of folders is not followed."""
-    class_folders(tmp_path, "a", "b")
+def _link(link: Path, target: Path) -> None:
     try:
-        (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+        link.symlink_to(target, target_is_directory=True)
     except OSError:
         pytest.skip("this user may not make links on Windows")
+
+
+def test_a_link_to_a_parent_ends(tmp_path: Path) -> None:
+    """A loop of folders is not followed, nor one over two links."""
+    class_folders(tmp_path, "a", "b")
+    _link(tmp_path / "a" / "loop", tmp_path)
     assert len(load(str(tmp_path), wishes=Wishes())) == 8
+    (tmp_path / "a" / "loop").unlink()
+    elsewhere = tmp_path.parent / f"{tmp_path.name} elsewhere"
+    elsewhere.mkdir()
+    _link(elsewhere / "back", tmp_path / "a")
+    _link(tmp_path / "a" / "there", elsewhere)
+    assert len(load(str(tmp_path), wishes=Wishes())) == 8
+
+
+def test_a_linked_class_folder_is_a_class(tmp_path: Path) -> None:
+    """Large collections are linked, not copied; the class is called as the link is."""
+    class_folders(tmp_path / "collection", "写真 1", "b")
+    (tmp_path / "training").mkdir()
+    for name, target in (("cat", "写真 1"), ("dog", "b")):
+        _link(tmp_path / "training" / name, tmp_path / "collection" / target)
+    found = load(str(tmp_path / "training"), wishes=Wishes())
+    assert (len(found), found.labels) == (8, ("cat", "dog"))
