@@ -134,6 +134,8 @@ def usage() -> str:
 def requirements_of(verb: str, arguments: "list[str]") -> str:
     """The requirements file a verb needs; Keras comes in where models are made or measured."""
     words = [word for word in arguments if not word.startswith("-")]
+    if verb == "workbooks" and words[:1] == ["check"]:
+        return SERVE  # what reads extracts is used where it is there
     return ALL if verb == "models" and words[:1] in (["add"], ["import"], ["reference"]) else VERBS[verb][1]
 
 
@@ -176,7 +178,7 @@ def install(requirements: str, wheels: str = "") -> None:
         except Stop:  # refused before it changed anything, mostly because there is no network
             write_marker(known)
             raise
-        write_marker({**known, **{name: digest(name) for name in (SERVE, requirements)}})
+        write_marker({**known, **{name: digest(name) for name in included(requirements)}})
 
 
 def is_installed(requirements: str) -> bool:
@@ -204,13 +206,17 @@ def write_marker(known: "dict[str, str]") -> None:
 
 def digest(requirements: str) -> str:
     """Over the file, those it includes, and the Python they are installed for."""
-    text = "{}.{}".format(*venv_version())
-    pending = [requirements]
-    while pending:
-        content = (ROOT / pending.pop()).read_text(encoding="utf-8")
-        pending += [line.split()[1] for line in content.splitlines() if line.startswith("-r ")]
-        text += content
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    files = [(ROOT / name).read_text(encoding="utf-8") for name in included(requirements)]
+    return hashlib.sha256("".join(["{}.{}".format(*venv_version()), *files]).encode("utf-8")).hexdigest()
+
+
+def included(requirements: str) -> "list[str]":
+    """The file and those it includes, each once."""
+    names = [requirements]
+    for name in names:  # grows meanwhile
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        names += [line.split()[1] for line in lines if line.startswith("-r ") and line.split()[1] not in names]
+    return names
 
 
 def venv_version() -> "tuple[int, int]":
@@ -255,7 +261,10 @@ def try_lock(descriptor: int) -> bool:
 
 
 def clear() -> None:
-    """Empties `.venv`, all but the lock that is held."""
+    """Empties `.venv`, all but the lock that is held; raises Stop where that is another folder's content."""
+    if VENV.is_symlink():
+        raise Stop(f"{VENV} is a link to {VENV.resolve()}, which is not emptied from here: remove the link and start"
+                   " again.")
     if UNFINISHED.exists():
         print("The last install was broken off: starting afresh.", file=sys.stderr)
     for entry in VENV.iterdir():

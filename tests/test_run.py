@@ -289,12 +289,37 @@ def test_wheels_are_gathered_for_another_machine(copy: Path, tmp_path: Path) -> 
     assert run(offline_copy(tmp_path / "project"), "--wheels", str(tmp_path / "some"), "demo").returncode == 7
 
 
-@pytest.mark.parametrize(("verb", "requirements"), [("add", "requirements.txt"), ("import", "requirements.txt"),
-                                                    ("list", "requirements-serve.txt")])
-def test_what_makes_versions_needs_everything(verb: str, requirements: str) -> None:
-    """Keras comes in where models are made, whatever stands before the verb."""
-    code = f"import run; print(run.requirements_of('models', ['--x', {verb!r}, 'm']))"
+def test_a_linked_environment_is_not_emptied(tmp_path: Path) -> None:
+    """It may be another project's, and in use."""
+    root = offline_copy(tmp_path / "project")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept.txt").write_text("kept")
+    (root / ".venv").symlink_to(other, target_is_directory=True)
+    result = run(root, "demo")
+    assert (result.returncode, result.stderr) == (
+        1, f"{root / '.venv'} is a link to {other}, which is not emptied from here: remove the link and start again.\n")
+    assert (other / "kept.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("words", "requirements"), [
+    (["models", "--x", "add", "m"], "requirements.txt"), (["models", "--x", "import", "m"], "requirements.txt"),
+    (["models", "--x", "list", "m"], "requirements-serve.txt"), (["workbooks", "build"], "requirements-tableau.txt"),
+    (["workbooks", "check", "a.twb"], "requirements-serve.txt"),
+])
+def test_a_verb_needs_no_more_than_it_uses(words: list[str], requirements: str) -> None:
+    """Keras comes in where models are made, Hyper where extracts are written, whatever stands before the verb."""
+    assert _said_by_run(f"run.requirements_of({words[0]!r}, {words[1:]!r})") == requirements
+
+
+def test_what_includes_others_installs_them_as_well() -> None:
+    """So that a verb that needs less finds it there."""
+    assert _said_by_run("*run.included('requirements.txt')").split() == [
+        "requirements.txt", "requirements-serve.txt", "requirements-tableau.txt"]
+
+
+def _said_by_run(expression: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(RUN.parent)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=RUN.parent, env=environment, capture_output=True, text=True,
-                          check=True)
-    assert done.stdout.strip() == requirements
+    done = subprocess.run([sys.executable, "-c", f"import run; print({expression})"], cwd=RUN.parent, env=environment,
+                          capture_output=True, text=True, check=True)
+    return done.stdout.strip()
