@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build what the command line says; returns the exit status: 0, or 1 with one sentence why not."""
     arguments = parser().parse_args(argv)
     try:
+        _make_folder("--drawings", arguments.drawings)
         for workbook in _workbooks(arguments):
             _write(workbook, arguments)
     except AuthoringError as exc:
@@ -139,12 +140,25 @@ def _write(workbook: Workbook, arguments: argparse.Namespace) -> None:
     rows = sum(len(source.table.rows) for source in workbook.sources)
     _say(f"{path}: {len(workbook.sheets)} sheets, {len(workbook.dashboards)} dashboards, {rows:,} rows,"
          f" {size / 1000:,.0f} kB, for Tableau {arguments.tableau} on")
-    if arguments.drawings:
-        arguments.drawings.mkdir(parents=True, exist_ok=True)
-        for dashboard in workbook.dashboards:
-            name = dashboard.name.lower().replace(" ", "-")
-            (arguments.drawings / f"{name}.svg").write_text(drawing(workbook, dashboard), encoding="utf-8",
-                                                            newline="\n")
+    for dashboard in workbook.dashboards if arguments.drawings else ():
+        _draw(arguments.drawings / f"{dashboard.name.lower().replace(' ', '-')}.svg", drawing(workbook, dashboard))
+
+
+def _draw(path: Path, svg: str) -> None:
+    try:
+        path.write_text(svg, encoding="utf-8", newline="\n")
+    except OSError as exc:
+        raise AuthoringError(f"{path} cannot be written ({exc.strerror or exc}): name another folder with"
+                             " --drawings.") from exc
+
+
+def _make_folder(option: str, folder: Path | None) -> None:
+    """Before any work is done that a wrong name would make futile."""
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise AuthoringError(f"{option} {folder} cannot be a folder ({exc.strerror or exc}): name another.") from exc
 
 
 def _say(line: str) -> None:

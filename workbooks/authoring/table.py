@@ -90,7 +90,7 @@ def found_type(texts: Iterable[str]) -> Datatype:
         return "boolean"
     if all(_is_whole(text) for text in filled):
         return "integer"
-    return "real" if all(_is_real(text) for text in filled) else "string"
+    return "real" if all(is_real(text) for text in filled) else "string"
 
 
 def _is_whole(text: str) -> bool:
@@ -98,7 +98,8 @@ def _is_whole(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0") and len(digits) <= 18
 
 
-def _is_real(text: str) -> bool:
+def is_real(text: str) -> bool:
+    """A cell that is a number: neither nan nor infinite, and no key with leading zeros."""
     if _is_whole(text):
         return True
     try:
@@ -106,7 +107,7 @@ def _is_real(text: str) -> bool:
     except ValueError:
         return False
     is_key = len(text) > 1 and text[0] == "0" and text[1].isdigit()
-    return value - value == 0 and "_" not in text and not is_key  # neither nan nor infinite
+    return value - value == 0 and "_" not in text and not is_key
 
 
 def _parsed(text: str, datatype: Datatype) -> Any:
