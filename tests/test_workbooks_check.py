@@ -200,7 +200,7 @@ def test_slow_answers_and_broken_extracts_are_said(
     for content in (extract, b"no Hyper file"):
         path = book(GOOD[0]).twbx(tmp_path, {"Data/Extracts/images.hyper": content})
         codes.append([one["code"] for one in said(path, running, capsys, "--max-seconds", "0")[1]["said"]])
-    assert codes == [["run-slow"], ["run-skipped", "extract-unreadable"]]
+    assert codes == [["run-slow"], ["run-skipped", "extract-unreadable", "extract-damaged"]]
 
 
 def test_a_field_on_no_sheet_is_sent_once(

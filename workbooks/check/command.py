@@ -19,7 +19,7 @@ from workbooks.check.counting import Count, count, count_findings
 from workbooks.check.document import parsed
 from workbooks.check.endpoints import Deployed, deployed
 from workbooks.check.errors import ExtractError, UnreadableError
-from workbooks.check.extract import Extract, unpacked
+from workbooks.check.extract import Extract, look, unpacked
 from workbooks.check.field_rules import field_findings, table_findings
 from workbooks.check.fields import fields
 from workbooks.check.findings import Finding, finding
@@ -115,7 +115,8 @@ def check(package: Package, options: Options) -> Report:
         is_there = not any(problem.code.startswith("tabpy") for problem in there.problems)
         if options.is_run and options.tabpy is not None and is_there:
             _run(workbook, report, rows, options.tabpy, options.most_seconds)
-        report.findings += rows.findings if options.is_run else []
+        rows.look()
+        report.findings += rows.findings
     report.findings += load_findings(root, workbook, package)
     if against is not None:
         report.findings += schemas.schema_findings(root, against, package.workbook_name)
@@ -146,6 +147,15 @@ class _Rows:
             self.known[datasource] = self._opened(datasource)
         return self.known[datasource]
 
+    def look(self) -> None:
+        """Also those that no field asks for."""
+        for name, source in self.workbook.datasources.items():
+            if source.extract is not None and name not in self.known:
+                try:
+                    look(self.package, source.extract)
+                except ExtractError as exc:
+                    self._note(name, exc)
+
     def label(self, datasource: str) -> str:
         """What people call it."""
         return repr(self.workbook.datasources[datasource].caption or datasource)
@@ -157,8 +167,11 @@ class _Rows:
         try:
             return self.stack.enter_context(unpacked(self.package, where))
         except ExtractError as exc:
-            self.findings.append(finding("extract-unreadable", self.label(datasource), why=exc))
+            self._note(datasource, exc)
             return str(exc).rstrip(".")
+
+    def _note(self, datasource: str, why: ExtractError) -> None:
+        self.findings.append(finding("extract-unreadable", self.label(datasource), why=why))
 
 
 def _count(workbook: Workbook, report: Report, rows: _Rows, options: Options) -> None:

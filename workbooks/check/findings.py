@@ -144,6 +144,8 @@ _FILE: dict[str, Rule] = {
                       "Give metadata-records and object-graph the same id."),
     "extract-missing": Rule("finding", "The data source reads {path}, which is not in the package.",
                             "Pack the file, or name it as it is packed."),
+    "extract-damaged": Rule("finding", "The data source reads {path}, which is no Hyper file.",
+                            "Make the extract anew in Tableau, and save the workbook."),
     "csv-folder": Rule("finding", "The text file is looked for in {folder}, which is only on the author's machine.",
                        "In a .twbx write directory='.' or Data/..., and pack the file there."),
     "repository-location": Rule("note", "The workbook says where it lies on a Tableau Server, which a file need not.",
