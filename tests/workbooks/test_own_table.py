@@ -126,6 +126,13 @@ def test_an_empty_column_of_ours_is_a_number(tmp_path: Path, storage: str) -> No
     assert (types["[confidence]"], types["[map_x]"], types["[label]"]) == ("real", "real", "string")
 
 
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    """As an embedding of a column of text is, beyond what Python reads by default."""
+    path = _built(tmp_path, [["path", "label", "embedding"], ["a.png", "cat", "x" * 200_000]], "--extract", "csv")
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.read("catalogue.csv")) > 200_000
+
+
 def test_drawings_that_can_lie_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Said before a workbook is written."""
     table = _written(tmp_path, ENRICHED)

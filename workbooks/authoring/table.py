@@ -15,6 +15,8 @@ from typing import Any
 from workbooks.authoring.errors import AuthoringError
 from workbooks.authoring.fields import Datatype
 
+_LONGEST_CELL = 2**31 - 1  # what fits a C long everywhere: an embedding or a picture as text is longer than 131,072
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
@@ -55,6 +57,7 @@ def from_csv(data: bytes, name: str, columns: Mapping[str, Datatype] | None = No
     Raises:
         AuthoringError: it is no CSV in UTF-8, has no header, or a row with more or fewer cells.
     """
+    csv.field_size_limit(_LONGEST_CELL)
     try:
         lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
     except UnicodeDecodeError as exc:
