@@ -22,6 +22,7 @@ from workbooks.content.samples import Wishes, samples
 from workbooks.drawing.dashboard import drawing
 from workbooks.gathering.client import Client
 from workbooks.gathering.demo_server import demo_server
+from workbooks.site import is_address, is_sendable
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PUBLIC_URL = "http://127.0.0.1:9005"  # where `serve` and `demo` answer by default
@@ -96,9 +97,15 @@ def _token(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
-    except OSError as exc:
-        raise AuthoringError(f"--token-file {path} cannot be read ({exc.strerror or exc}).") from exc
+        token = (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or "it is no text in UTF-8"
+        raise AuthoringError(f"--token-file {path} cannot be read ({why}): name a file whose first line is the"
+                             " token.") from exc
+    if not is_sendable(token):
+        raise AuthoringError(f"--token-file {path} has a token with characters no header can carry: name the file whose"
+                             " first line is the server's token.")
+    return token
 
 
 def wishes(arguments: argparse.Namespace) -> Wishes:
@@ -120,6 +127,8 @@ def _named(texts: Sequence[str]) -> dict[str, Path]:
 @contextlib.contextmanager
 def _server(arguments: argparse.Namespace) -> Iterator[Client]:
     if arguments.server:
+        if not is_address(arguments.server):
+            raise AuthoringError(f"--server {arguments.server!r} is no address: write it like {_PUBLIC_URL}")
         yield Client(arguments.server.rstrip("/"), _token(arguments.token_file))
         return
     _say("Starting a server ...")
@@ -162,9 +171,7 @@ def _make_folder(option: str, folder: Path | None) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

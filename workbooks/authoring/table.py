@@ -78,9 +78,12 @@ def from_csv(data: bytes, name: str, columns: Mapping[str, Datatype] | None = No
 def read_csv(path: Path) -> Table:
     """The table in a file; raises `AuthoringError` where it cannot be read."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe is waited for without end
+            raise AuthoringError(f"{path} is no file: name a CSV file.")
         data = path.read_bytes()
-    except OSError as exc:
-        raise AuthoringError(f"{path} cannot be read ({exc.strerror or exc}): name a CSV file.") from exc
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise AuthoringError(f"{path} cannot be read ({why}): name a CSV file.") from exc
     return from_csv(data, path.stem)
 
 

@@ -28,7 +28,7 @@ from workbooks.check.package import Limits, Package, opened
 from workbooks.check.reading import read
 from workbooks.check.replay import SLOW_S, replayed
 from workbooks.check.report import Report, as_json, as_text
-from workbooks.check.tabpy import TabPy, basic, first_line, site
+from workbooks.check.tabpy import TabPy, basic, bearer, site
 from workbooks.check.view import usages
 from workbooks.check.workbook import Workbook
 
@@ -49,13 +49,21 @@ def add_check(verbs: Verbs) -> None:
     parser.add_argument("--run", action="store_true", help="send each field to TabPy with the workbook's own rows")
     parser.add_argument("--schema", type=Path, metavar="FILE.xsd", help="validate against Tableau's published schema")
     parser.add_argument("--max-requests", type=int, default=1, metavar="N", help="requests a field may make (1)")
-    parser.add_argument("--max-seconds", type=float, default=SLOW_S, metavar="N",
+    parser.add_argument("--max-seconds", type=_seconds, default=SLOW_S, metavar="N",
                         help="how long an answer may take (30)")
     parser.add_argument("--max-mb", type=int, default=100, metavar="N", help="XML that is read at most (100)")
     parser.add_argument("--max-package-mb", type=int, default=4000, metavar="N",
                         help="what a .twbx may unpack to (4000)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(verb=run)
+
+
+def _seconds(text: str) -> float:
+    """Up to a day; argparse says what was wrong with another."""
+    seconds = float(text)
+    if not 0 <= seconds <= 86_400:  # nan, too, is none
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 86400")
+    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,7 +99,7 @@ def _options(arguments: argparse.Namespace) -> Options:
             raise UnreadableError("--tabpy, --tabpy-user and --tabpy-password-file belong together: give all three.")
         login = basic(arguments.tabpy_user, arguments.tabpy_password_file)
     if arguments.token_file:
-        token = f"Bearer {first_line(arguments.token_file)}"
+        token = bearer(arguments.token_file)
     if arguments.run and not arguments.tabpy:
         raise UnreadableError("--run needs a TabPy to ask: give --tabpy URL.")
     return Options(site(arguments.tabpy, login) if arguments.tabpy else None,

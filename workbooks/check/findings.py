@@ -100,7 +100,7 @@ _TABPY: dict[str, Rule] = {
     "tabpy-refused": Rule("finding", "TabPy was not asked: {why}.",
                           "Give --tabpy-user and --tabpy-password-file as that TabPy wants them."),
     "server-refused": Rule("finding", "The functions of the server are not known: {why}.",
-                           "Correct --server, and give --token-file where it wants a token."),
+                           "Correct --server, and give in --token-file the token that it wants."),
     "extract-unreadable": Rule("note", "The rows inside are not read: {why}",
                                "Nothing is counted or replayed without them."),
     "run-skipped": Rule("note", "Not replayed: {why}.", "Open the sheet in Tableau to see it at work."),

@@ -78,6 +78,8 @@ class Package:
 def opened(path: Path, limits: Limits) -> Iterator[Package]:
     """The workbook in a file; raises UnreadableError."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe is waited for without end
+            raise UnreadableError(f"{path} is no file: name a .twb or .twbx file.")
         with path.open("rb") as file:
             start = file.read(4)
     except (OSError, ValueError) as exc:
