@@ -136,13 +136,19 @@ def _at_rank(request: Request, value: Callable[[int, int], Any]) -> list[Any]:
 
 def _whole(value: object) -> int | None:
     """A whole number from what Tableau sends (2, 2.0, "2"), else None."""
+    number = _number(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _number(value: object) -> float | None:
+    """A number from what Tableau sends (0.5, "0.5"), else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return int(number) if number.is_integer() else None
+    return number if math.isfinite(number) else None
 
 
 def _probability(request: Request) -> list[float | None]:
@@ -164,8 +170,9 @@ def _probability(request: Request) -> list[float | None]:
 
 def _needs_review(request: Request) -> list[bool | None]:
     """True below the threshold or without an answer; None where the threshold is no number."""
-    return [None if not isinstance(limit, int | float) or isinstance(limit, bool) else value is None or value < limit
-            for value, limit in zip(_confidence(request), request.by_row("threshold"), strict=True)]
+    limits = [_number(limit) for limit in request.by_row("threshold")]
+    return [None if limit is None else value is None or value < limit
+            for value, limit in zip(_confidence(request), limits, strict=True)]
 
 
 def _embedding(request: Request) -> list[str | None]:

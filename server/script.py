@@ -173,18 +173,23 @@ def _constant(node: ast.expr) -> str | int | float | bool | None:
 
 
 def _statement(text: str) -> ast.stmt:
-    """The one statement that the text is, read as TabPy reads it: its lines go into a function's body."""
+    """The one statement that the text is, read as TabPy reads it: its lines go into a function's body.
+
+    There a comment may stand before a line that is indented further.
+    """
     if len(text) > MAX_CHARACTERS:
         raise _refused(f"the script has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
-    source = "\n".join(text.strip().splitlines())
-    _check_depth(source)
+    lines = text.strip().splitlines()
+    _check_depth("\n".join(lines))
+    if all(line.strip() == "" or line.lstrip().startswith("#") for line in lines):
+        raise _refused("the script is empty")
     try:
-        statements = ast.parse(source).body
+        function, *more = ast.parse("\n ".join(["def script():", *lines])).body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as exc:
         raise _refused(f"the script is no Python: {getattr(exc, 'msg', 'it cannot be read')}") from exc
-    if len(statements) != 1:
-        raise _refused("the script is empty" if not statements else "the script has more than one statement")
-    return statements[0]
+    if not isinstance(function, ast.FunctionDef) or more or len(function.body) != 1:
+        raise _refused("the script has more than one statement")
+    return function.body[0]
 
 
 def _check_depth(source: str) -> None:

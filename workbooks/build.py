@@ -22,6 +22,7 @@ from workbooks.content.samples import Wishes, samples
 from workbooks.drawing.dashboard import drawing
 from workbooks.gathering.client import Client
 from workbooks.gathering.demo_server import demo_server
+from workbooks.site import is_address, is_sendable
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PUBLIC_URL = "http://127.0.0.1:9005"  # where `serve` and `demo` answer by default
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build what the command line says; returns the exit status: 0, or 1 with one sentence why not."""
     arguments = parser().parse_args(argv)
     try:
+        _make_folder("--drawings", arguments.drawings)
         for workbook in _workbooks(arguments):
             _write(workbook, arguments)
     except AuthoringError as exc:
@@ -95,9 +97,15 @@ def _token(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
-    except OSError as exc:
-        raise AuthoringError(f"--token-file {path} cannot be read ({exc.strerror or exc}).") from exc
+        token = (path.read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or "it is no text in UTF-8"
+        raise AuthoringError(f"--token-file {path} cannot be read ({why}): name a file whose first line is the"
+                             " token.") from exc
+    if not is_sendable(token):
+        raise AuthoringError(f"--token-file {path} has a token with characters no header can carry: name the file whose"
+                             " first line is the server's token.")
+    return token
 
 
 def wishes(arguments: argparse.Namespace) -> Wishes:
@@ -119,6 +127,8 @@ def _named(texts: Sequence[str]) -> dict[str, Path]:
 @contextlib.contextmanager
 def _server(arguments: argparse.Namespace) -> Iterator[Client]:
     if arguments.server:
+        if not is_address(arguments.server):
+            raise AuthoringError(f"--server {arguments.server!r} is no address: write it like {_PUBLIC_URL}")
         yield Client(arguments.server.rstrip("/"), _token(arguments.token_file))
         return
     _say("Starting a server ...")
@@ -139,18 +149,29 @@ def _write(workbook: Workbook, arguments: argparse.Namespace) -> None:
     rows = sum(len(source.table.rows) for source in workbook.sources)
     _say(f"{path}: {len(workbook.sheets)} sheets, {len(workbook.dashboards)} dashboards, {rows:,} rows,"
          f" {size / 1000:,.0f} kB, for Tableau {arguments.tableau} on")
-    if arguments.drawings:
-        arguments.drawings.mkdir(parents=True, exist_ok=True)
-        for dashboard in workbook.dashboards:
-            name = dashboard.name.lower().replace(" ", "-")
-            (arguments.drawings / f"{name}.svg").write_text(drawing(workbook, dashboard), encoding="utf-8",
-                                                            newline="\n")
+    for dashboard in workbook.dashboards if arguments.drawings else ():
+        _draw(arguments.drawings / f"{dashboard.name.lower().replace(' ', '-')}.svg", drawing(workbook, dashboard))
+
+
+def _draw(path: Path, svg: str) -> None:
+    try:
+        path.write_text(svg, encoding="utf-8", newline="\n")
+    except OSError as exc:
+        raise AuthoringError(f"{path} cannot be written ({exc.strerror or exc}): name another folder with"
+                             " --drawings.") from exc
+
+
+def _make_folder(option: str, folder: Path | None) -> None:
+    """Before any work is done that a wrong name would make futile."""
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise AuthoringError(f"{option} {folder} cannot be a folder ({exc.strerror or exc}): name another.") from exc
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         sys.stderr.write(f"There is no verb {verb} of workbooks: there are {', '.join(VERBS)}.\n")
         return 2
-    return int(importlib.import_module(VERBS[verb][0]).main(rest))
+    try:
+        status = int(importlib.import_module(VERBS[verb][0]).main(rest))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the end of Python says it once more
+        return 1
+    return status
 
 
 if __name__ == "__main__":

@@ -12,13 +12,28 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 MAX_ANSWER = 500_000_000
 
 
 class AwayError(OSError):
     """Nothing answers at an address."""
+
+
+def is_address(url: str) -> bool:
+    """`url` is one that a request can be sent to."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 \
+            and url == url.strip()
+    except ValueError:
+        return False
+
+
+def is_sendable(token: str) -> bool:
+    """A header can carry it."""
+    return token.isprintable() and all(ord(letter) < 256 for letter in token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,8 @@ def test_probabilities_beyond_the_kept_ranks_share_the_rest(ask: Ask) -> None:
 
 @pytest.mark.parametrize(("threshold", "expected"), [
     (0.65, [False, True, True]), ([0.65], [False, True, True]), (0, [False] * 3), (1, [True] * 3),
-    ([0.1, 0.9, None], [False, True, None]), (None, [None] * 3), ("high", [None] * 3), (True, [None] * 3)])
+    ([0.1, 0.9, None], [False, True, None]), (None, [None] * 3), ("high", [None] * 3), (True, [None] * 3),
+    ("0.65", [False, True, True]), (["1", "nan", "-inf"], [True, None, None])])
 def test_a_confidence_below_the_threshold_needs_review(ask: Ask, threshold: Any, expected: list[bool | None]) -> None:
     """Null where there is no threshold to compare with."""
     assert ask("needs_review", threshold=threshold) == expected

@@ -43,6 +43,14 @@ def test_arguments_are_bound_by_name(arguments: str, expected: dict[str, Any]) -
     assert bound(ASK.format(arguments), _arg1=["a"], _arg2="m", _arg3={"x y": ["t"]}) == expected
 
 
+@pytest.mark.parametrize("script", [
+    "# a\n return {}", "#a\n#b\n\n    return {}\n# c", "\n\n  # a\n  return {}  # b\n\n",
+    "   return {}\n  # a", "return {}\n \n#"])
+def test_comments_and_blank_lines_are_read_as_tabpy_does(script: str) -> None:
+    """Its lines stand in a function's body, where a comment says nothing of how far the others are indented."""
+    assert bound(script.format(ASK.format("_arg1").removeprefix("return ")), _arg1=["a"]) == {"paths": ["a"]}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_of_the_table_can_be_asked(name: str) -> None:
     """With all that it takes."""
@@ -55,6 +63,9 @@ def test_every_function_of_the_table_can_be_asked(name: str) -> None:
 
 @pytest.mark.parametrize(("script", "message"), [
     ("", "the script is empty"), ("# nothing", "the script is empty"),
+    ("# no\n\n  # thing\n", "the script is empty"), ("  \n ", "the script is empty"),
+    ("#\n return 1\n return 2", "the script has more than one statement"),
+    ("return 1\n\fimport os", "the script has more than one statement"),
     ("import os\nreturn 1", "the script has more than one statement"),
     ("return 1 / 0", "the script does more than to ask one function"),
     ("return int(2)", "the script does more than to ask one function"),

@@ -250,8 +250,10 @@ def test_without_rows_partitions_are_named(tmp_path: Path) -> None:
     """Several requests, one for each of what is named."""
     with opened(replace(BOOK, rows=(G, P)).twb(tmp_path), Limits()) as package:
         found = check(package, Options())
+    beside = "Data/Extracts/images.hyper does not lie beside the workbook; save it as a .twbx."
     assert [(said.code, said.text) for said in found.findings] == [
-        ("several-requests", "Tableau sends several requests for this field, one for each [Group].")
+        ("several-requests", "Tableau sends several requests for this field, one for each [Group]."),
+        ("extract-unreadable", f"The rows inside are not read: {beside}"),
     ]
 
 

@@ -91,7 +91,7 @@ def test_a_workbook_of_tableau_8_is_checked(tmp_path: Path) -> None:
         report = check(package, Options())
     (counted,) = report.counts[0]
     assert ([said.code for said in report.findings], counted.requests, ".tde" in counted.why) == (
-        ["client-in-script"], 1, True)
+        ["client-in-script", "extract-unreadable"], 1, True)
     assert [query.name for query in report.fields[0].queries] == ["Diabetes Classifier"]
 
 

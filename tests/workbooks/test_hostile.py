@@ -219,7 +219,7 @@ def test_calculations_that_name_others_many_times_end(tmp_path: Path) -> None:
         Calc("F", ASK.replace("[Image Path]", "[D0]")),
     ]
     found = [(one.where, one.code) for one in checked(Book(calcs).twb(tmp_path)).findings]
-    assert found == [("[E]", "unwrapped-field")]
+    assert found == [("[E]", "unwrapped-field"), ("'Images'", "extract-unreadable")]
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:

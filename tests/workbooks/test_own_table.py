@@ -74,14 +74,14 @@ def test_sheets_without_their_columns_are_left_out(tmp_path: Path) -> None:
 
 def test_a_column_that_is_called_as_ours(tmp_path: Path) -> None:
     """No two fields read the same, and a column Model that is no model of ours is an ordinary one."""
-    rows = [["path", "Label", "label", "confidence", "Needs Review", "Model"], ["a.png", "x", "cat", "0.5", "no", "T4"],
-            ["b.png", "y", "dog", "1", "", ""]]
+    rows = [["path", "Map X", "label", "confidence", "map_x", "Needs Review", "Model"],
+            ["a.png", "x", "cat", "0.5", "1", "no", "T4"], ["b.png", "y", "dog", "1", "2", "", ""]]
     root = root_of(_built(tmp_path, rows))
     assert faults(root) == []
     read = [str(one.get("caption") or str(one.get("name"))[1:-1])
             for one in root.iterfind("datasources/datasource[@caption='Pictures']/column")]
     assert len(set(read)) == len(read)
-    assert {"Label", "label", "Needs Review", "Needs Review (calculated)"} <= set(read)
+    assert {"Map X", "map_x", "Needs Review", "Needs Review (calculated)"} <= set(read)
     assert root.find("datasources/datasource[@name='Parameters']/column[@caption='Model']") is None
 
 
@@ -91,7 +91,20 @@ def test_a_column_that_is_called_as_ours(tmp_path: Path) -> None:
     ([["path", "label"], ["a.png", "cat"]], ["--image-column", "file"], "has no column file"),
     ([["path", "label"]], ["--image-column", "path"], "needs rows"),
     ([["path", "path"], ["a.png", "b"]], [], "a name of its own"),
+    ([["path", "label"]], [], "needs rows"),
     ([["path", "label"], ["a.png"]], [], "row 2: 1 cells, the header has 2"),
+    ([["photo", "label", "Label"], ["a.png", "cat", "x"]], [], "label and Label, which Tableau takes for one"),
+    ([["photo", "PHOTO", "label"], ["a.png", "1", "x"]], [], "photo and PHOTO, which Tableau takes for one"),
+    ([["path", "label", "confidence"], ["a.png", "cat", "0.4"], ["b.png", "cat", "95%"]], [],
+     "row 3: confidence is '95%', and a number such as 0.95"),
+    ([["path", "label", "confidence"], ["a.png", "cat", "True"]], [], "row 2: confidence is 'True'"),
+    ([["path", "label", "map_x", "map_y"], ["a.png", "cat", "nan", "1"]], [], "row 2: map_x is 'nan'"),
+    ([["path", "label", "map_x", "map_y"], ["a.png", "cat", "1", "-inf"]], [], "row 2: map_y is '-inf'"),
+    ([["path", "label", "map_x", "map_y"], ["a.png", "cat", "1e308", "1"]], [], "row 2: map_x is '1e+308'"),
+    ([["path", "label"], ["a.png", "c\1at"]], [], "c\\x01at\"' has the character U+0001"),
+    ([["path", "label"], ["a\0.png", "cat"]], [], "'\"a\\x00.png\"' has the character U+0000"),
+    ([["path", "label", "pri\1ce"], ["a.png", "cat", "1"]], [], "has the character U+0001"),
+    ([["path", "label", "pri\1ce"], ["a.png", "cat", "1"]], ["--extract", "csv"], "has the character U+0001"),
 ])
 def test_what_cannot_be_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[list[str]],
                                         more: list[str], said: str) -> None:
@@ -100,6 +113,35 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("storage", ["hyper", "csv"])
+def test_an_empty_column_of_ours_is_a_number(tmp_path: Path, storage: str) -> None:
+    """Where every row failed the formula still compares a number."""
+    root = root_of(_built(tmp_path, [["path", "label", "confidence", "map_x"], ["a.png", "", "", ""]],
+                          "--extract", storage))
+    assert faults(root) == []
+    types = {str(one.get("name")): one.get("datatype")
+             for one in root.iterfind("datasources/datasource[@caption='Pictures']/column")}
+    assert (types["[confidence]"], types["[map_x]"], types["[label]"]) == ("real", "real", "string")
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    """As an embedding of a column of text is, beyond what Python reads by default."""
+    path = _built(tmp_path, [["path", "label", "embedding"], ["a.png", "cat", "x" * 200_000]], "--extract", "csv")
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.read("catalogue.csv")) > 200_000
+
+
+def test_drawings_that_can_lie_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before a workbook is written."""
+    table = _written(tmp_path, ENRICHED)
+    assert main(["--data", str(table), "--out", str(tmp_path / "out"), "--drawings", str(table)]) == 1
+    assert f"--drawings {table} cannot be a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "drawn" / "image-catalogue.svg").mkdir(parents=True)
+    assert main(["--data", str(table), "--out", str(tmp_path / "out"), "--drawings", str(tmp_path / "drawn")]) == 1
+    assert "name another folder with --drawings." in capsys.readouterr().err
 
 
 def test_files_that_are_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

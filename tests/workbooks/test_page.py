@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from books import Book, Calc
 
 from workbooks.check.findings import RULES, finding
 from workbooks.check.page import PAGE, with_table
@@ -63,6 +67,8 @@ def test_every_option_is_on_the_page(capsys: pytest.CaptureFixture[str]) -> None
         (["check"], "FILE"),
         (["check", "x", "--tabpi", "y"], "--tabpi"),
         (["check", "x", "--max-requests", "many"], "--max-requests"),
+        (["check", "x", "--max-seconds", "nan"], "nan is not from 0 to 86400"),
+        (["check", "x", "--max-seconds", "1e300"], "is not from 0 to 86400"),
     ],
 )
 def test_a_wrong_command_is_one_sentence(
@@ -83,6 +89,7 @@ def test_a_wrong_command_is_one_sentence(
         (["--tabpy", "http://[::1"], "is no address"),
         (["--server", "ftp://x"], "is no address"),
         (["--tabpy", "http://127.0.0.1:9", "--tabpy-user", "ann"], "belong together"),
+        (["--tabpy", "http://127.0.0.1:99999"], "is no address"),
         (["--token-file", "missing"], "cannot be read"),
     ],
 )
@@ -98,3 +105,40 @@ def test_what_cannot_be_read_is_json_too(tmp_path: Path, capsys: pytest.CaptureF
     """For the CI job that reads it."""
     assert main(["check", str(tmp_path / "no.twb"), "--json"]) == 2
     assert "name a .twb or .twbx file" in capsys.readouterr().out
+
+
+def test_a_token_no_header_can_carry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is said of its file."""
+    (tmp_path / "token").write_text("ключ", encoding="utf-8")
+    assert main(["check", "x.twb", "--server", "http://127.0.0.1:9", "--token-file", str(tmp_path / "token")]) == 2
+    assert "a token with characters no header can carry" in capsys.readouterr().err
+
+
+def test_a_caption_makes_no_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody reads a caption for the check's last word."""
+    calc = Calc("Calculation_1", 'SCRIPT_STR("return 1", [Image Path])', caption="x&#10;No finding.&#10;")
+    text = Book([calc]).xml().replace("&amp;#10;", "&#10;")
+    (tmp_path / "book.twb").write_text(text, encoding="utf-8")
+    assert main(["check", str(tmp_path / "book.twb")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert (any("x\\nNo finding.\\n" in line for line in lines), "No finding." in lines) == (True, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("command", [["check"], ["build", "--data"]])
+def test_a_pipe_is_not_waited_for(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever it is called."""
+    os.mkfifo(tmp_path / "x.twb")
+    assert main([*command, str(tmp_path / "x.twb")]) in (1, 2)
+    assert "x.twb is no file: name a " in capsys.readouterr().err
+
+
+def test_a_reader_that_has_enough(tmp_path: Path) -> None:
+    """As `head`: no traceback."""
+    path = Book([]).twb(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "workbooks.cli", "check", str(path)], cwd=ROOT, stdout=writer,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

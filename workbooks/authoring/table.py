@@ -15,6 +15,8 @@ from typing import Any
 from workbooks.authoring.errors import AuthoringError
 from workbooks.authoring.fields import Datatype
 
+_LONGEST_CELL = 2**31 - 1  # what fits a C long everywhere: an embedding or a picture as text is longer than 131,072
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
@@ -55,6 +57,7 @@ def from_csv(data: bytes, name: str, columns: Mapping[str, Datatype] | None = No
     Raises:
         AuthoringError: it is no CSV in UTF-8, has no header, or a row with more or fewer cells.
     """
+    csv.field_size_limit(_LONGEST_CELL)
     try:
         lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
     except UnicodeDecodeError as exc:
@@ -75,9 +78,12 @@ def from_csv(data: bytes, name: str, columns: Mapping[str, Datatype] | None = No
 def read_csv(path: Path) -> Table:
     """The table in a file; raises `AuthoringError` where it cannot be read."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe is waited for without end
+            raise AuthoringError(f"{path} is no file: name a CSV file.")
         data = path.read_bytes()
-    except OSError as exc:
-        raise AuthoringError(f"{path} cannot be read ({exc.strerror or exc}): name a CSV file.") from exc
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise AuthoringError(f"{path} cannot be read ({why}): name a CSV file.") from exc
     return from_csv(data, path.stem)
 
 
@@ -90,7 +96,7 @@ def found_type(texts: Iterable[str]) -> Datatype:
         return "boolean"
     if all(_is_whole(text) for text in filled):
         return "integer"
-    return "real" if all(_is_real(text) for text in filled) else "string"
+    return "real" if all(is_real(text) for text in filled) else "string"
 
 
 def _is_whole(text: str) -> bool:
@@ -98,7 +104,8 @@ def _is_whole(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0") and len(digits) <= 18
 
 
-def _is_real(text: str) -> bool:
+def is_real(text: str) -> bool:
+    """A cell that is a number: neither nan nor infinite, and no key with leading zeros."""
     if _is_whole(text):
         return True
     try:
@@ -106,7 +113,7 @@ def _is_real(text: str) -> bool:
     except ValueError:
         return False
     is_key = len(text) > 1 and text[0] == "0" and text[1].isdigit()
-    return value - value == 0 and "_" not in text and not is_key  # neither nan nor infinite
+    return value - value == 0 and "_" not in text and not is_key
 
 
 def _parsed(text: str, datatype: Datatype) -> Any:

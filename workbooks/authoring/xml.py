@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from lxml import etree
 
+from workbooks.authoring.errors import AuthoringError
+
 Element: TypeAlias = etree._Element  # noqa: SLF001 - what etree.Element makes has no public name
+_IMPOSSIBLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What is no Char: https://www.w3.org/TR/xml/#charsets."""
 USER = "http://www.tableausoftware.com/xml/user"
 
 
 def element(tag: str, attributes: Mapping[str, object] | None = None, *children: Element | None,
             text: str | None = None) -> Element:
-    """An element; children that are None are left out, and so are attributes that are None."""
+    """An element; children that are None are left out, and so are attributes that are None.
+
+    Raises:
+        AuthoringError: a text has a character that XML cannot say.
+    """
     made = etree.Element(tag, nsmap={"user": USER} if tag == "workbook" else None)
     for name, value in sorted((attributes or {}).items()):
         if value is not None:
-            made.set(name, spelled(value))
+            made.set(name, possible(spelled(value)))
     if text is not None:
-        made.text = text
+        made.text = possible(text)
     made.extend([child for child in children if child is not None])
     return made
 
@@ -31,7 +40,17 @@ def user(name: str) -> str:
 
 def cdata(text: str) -> etree.CDATA:
     """Text that stays as it is, as Tableau writes references inside text."""
-    return etree.CDATA(text)
+    return etree.CDATA(possible(text))
+
+
+def possible(text: str) -> str:
+    """The text, if XML can say it; raises AuthoringError where it has a control character other than tab and line end.
+    """
+    wrong = _IMPOSSIBLE.search(text)
+    if wrong:
+        raise AuthoringError(f"{text[:60]!r} has the character U+{ord(wrong.group()):04X}, which no workbook can have"
+                             " in its names and labels: take it out of the table.")
+    return text
 
 
 def spelled(value: object) -> str:

@@ -19,7 +19,7 @@ from workbooks.check.counting import Count, count, count_findings
 from workbooks.check.document import parsed
 from workbooks.check.endpoints import Deployed, deployed
 from workbooks.check.errors import ExtractError, UnreadableError
-from workbooks.check.extract import Extract, unpacked
+from workbooks.check.extract import Extract, look, unpacked
 from workbooks.check.field_rules import field_findings, table_findings
 from workbooks.check.fields import fields
 from workbooks.check.findings import Finding, finding
@@ -28,7 +28,7 @@ from workbooks.check.package import Limits, Package, opened
 from workbooks.check.reading import read
 from workbooks.check.replay import SLOW_S, replayed
 from workbooks.check.report import Report, as_json, as_text
-from workbooks.check.tabpy import TabPy, basic, first_line, site
+from workbooks.check.tabpy import TabPy, basic, bearer, site
 from workbooks.check.view import usages
 from workbooks.check.workbook import Workbook
 
@@ -49,13 +49,21 @@ def add_check(verbs: Verbs) -> None:
     parser.add_argument("--run", action="store_true", help="send each field to TabPy with the workbook's own rows")
     parser.add_argument("--schema", type=Path, metavar="FILE.xsd", help="validate against Tableau's published schema")
     parser.add_argument("--max-requests", type=int, default=1, metavar="N", help="requests a field may make (1)")
-    parser.add_argument("--max-seconds", type=float, default=SLOW_S, metavar="N",
+    parser.add_argument("--max-seconds", type=_seconds, default=SLOW_S, metavar="N",
                         help="how long an answer may take (30)")
     parser.add_argument("--max-mb", type=int, default=100, metavar="N", help="XML that is read at most (100)")
     parser.add_argument("--max-package-mb", type=int, default=4000, metavar="N",
                         help="what a .twbx may unpack to (4000)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(verb=run)
+
+
+def _seconds(text: str) -> float:
+    """Up to a day; argparse says what was wrong with another."""
+    seconds = float(text)
+    if not 0 <= seconds <= 86_400:  # nan, too, is none
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 86400")
+    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,7 +99,7 @@ def _options(arguments: argparse.Namespace) -> Options:
             raise UnreadableError("--tabpy, --tabpy-user and --tabpy-password-file belong together: give all three.")
         login = basic(arguments.tabpy_user, arguments.tabpy_password_file)
     if arguments.token_file:
-        token = f"Bearer {first_line(arguments.token_file)}"
+        token = bearer(arguments.token_file)
     if arguments.run and not arguments.tabpy:
         raise UnreadableError("--run needs a TabPy to ask: give --tabpy URL.")
     return Options(site(arguments.tabpy, login) if arguments.tabpy else None,
@@ -115,7 +123,8 @@ def check(package: Package, options: Options) -> Report:
         is_there = not any(problem.code.startswith("tabpy") for problem in there.problems)
         if options.is_run and options.tabpy is not None and is_there:
             _run(workbook, report, rows, options.tabpy, options.most_seconds)
-        report.findings += rows.findings if options.is_run else []
+        rows.look()
+        report.findings += rows.findings
     report.findings += load_findings(root, workbook, package)
     if against is not None:
         report.findings += schemas.schema_findings(root, against, package.workbook_name)
@@ -146,6 +155,15 @@ class _Rows:
             self.known[datasource] = self._opened(datasource)
         return self.known[datasource]
 
+    def look(self) -> None:
+        """Also those that no field asks for."""
+        for name, source in self.workbook.datasources.items():
+            if source.extract is not None and name not in self.known:
+                try:
+                    look(self.package, source.extract)
+                except ExtractError as exc:
+                    self._note(name, exc)
+
     def label(self, datasource: str) -> str:
         """What people call it."""
         return repr(self.workbook.datasources[datasource].caption or datasource)
@@ -157,8 +175,11 @@ class _Rows:
         try:
             return self.stack.enter_context(unpacked(self.package, where))
         except ExtractError as exc:
-            self.findings.append(finding("extract-unreadable", self.label(datasource), why=exc))
+            self._note(datasource, exc)
             return str(exc).rstrip(".")
+
+    def _note(self, datasource: str, why: ExtractError) -> None:
+        self.findings.append(finding("extract-unreadable", self.label(datasource), why=why))
 
 
 def _count(workbook: Workbook, report: Report, rows: _Rows, options: Options) -> None:

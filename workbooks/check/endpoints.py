@@ -107,7 +107,8 @@ def _returned(schema: Any) -> str:
 def _function_table(server: TabPy) -> dict[str, Signature]:
     answer = server.ask("v1", "functions")
     if answer.status in (401, 403):
-        raise TabPyError("server-refused", f"the Pixfield server at {server.url} wants its token")
+        raise TabPyError("server-refused", f"the Pixfield server at {server.url} "
+                         + ("refuses the token" if server.authorization else "wants its token"))
     try:
         return {row["name"]: Signature(row["name"], tuple(row["parameters"]), tuple(row["required"]), row["returns"])
                 for row in answer.value["functions"]}

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from workbooks.check.errors import ExtractError
-from workbooks.check.package import Package
+from workbooks.check.package import HYPER_START, Package
 from workbooks.check.sql import quoted
 from workbooks.check.workbook import ExtractTable
 
@@ -87,14 +87,39 @@ def _copy(package: Package, where: ExtractTable, target: Path) -> None:
             raise ExtractError(f"{where.path or 'the extract'} is not in the package.")
         package.copy(member, target)
         return
-    folder = package.path.resolve().parent
-    beside = (folder / where.path.replace("\\", "/")).resolve()
-    if not where.path or not beside.is_relative_to(folder) or not beside.is_file():
-        raise ExtractError(f"{where.path or 'the extract'} does not lie beside the workbook; save it as a .twbx.")
     try:
-        target.write_bytes(beside.read_bytes())
+        target.write_bytes(_beside(package, where).read_bytes())
     except OSError as exc:
         raise ExtractError(f"{where.path} cannot be read ({exc.strerror}).") from exc
+
+
+def _beside(package: Package, where: ExtractTable) -> Path:
+    """The file of a bare workbook's rows."""
+    folder = package.path.resolve().parent
+    try:
+        beside = (folder / where.path.replace("\\", "/")).resolve()
+        is_there = bool(where.path) and beside.is_relative_to(folder) and beside.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name that is too long, a loop of links
+        is_there = False
+    if not is_there:
+        raise ExtractError(f"{where.path[:200] or 'the extract'} does not lie beside the workbook; save it as a .twbx.")
+    return beside
+
+
+def look(package: Package, where: ExtractTable) -> None:
+    """Raise ExtractError where the rows of a bare workbook cannot be had, as far as that is seen without Hyper.
+
+    What lies in a package is looked at by the rules for the whole file.
+    """
+    if package.is_packaged:
+        return
+    try:
+        with _beside(package, where).open("rb") as file:
+            start = file.read(len(HYPER_START))
+    except OSError as exc:
+        raise ExtractError(f"{where.path} cannot be read ({exc.strerror}).") from exc
+    if where.kind == "hyper" and start != HYPER_START:
+        raise ExtractError(f"{where.path} is no Hyper file.")
 
 
 def _opened(path: Path, where: ExtractTable) -> Extract:

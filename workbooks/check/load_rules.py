@@ -9,7 +9,7 @@ from lxml import etree
 
 from workbooks.check.elements import attribute, children, descendants, local, unbracketed
 from workbooks.check.findings import Finding, finding
-from workbooks.check.package import Package
+from workbooks.check.package import HYPER_START, Package
 from workbooks.check.view import DIMENSIONAL
 from workbooks.check.workbook import Workbook
 
@@ -129,8 +129,11 @@ def _files(root: etree._Element, package: Package) -> Iterator[Finding]:
             kind = attribute(connection, "class")
             where = _owner(connection)
             path = attribute(connection, "dbname") if kind in _FILES else ""
-            if path and package.find(path) is None:
+            member = package.find(path) if path else None
+            if path and member is None:
                 yield finding("extract-missing", where, path=path)
+            elif member and kind == "hyper" and package.start(member, len(HYPER_START)) != HYPER_START:
+                yield finding("extract-damaged", where, path=path)
             folder, file = attribute(connection, "directory"), attribute(connection, "filename")
             if kind == "textscan" and file and not _has_extract(connection) \
                     and package.find(f"{folder}/{file}" if folder else file) is None:

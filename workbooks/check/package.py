@@ -21,6 +21,10 @@ MEGABYTE = 1_000_000
 MAX_MEMBERS = 20_000  # a workbook with thousands of custom shapes has a few thousand
 MAX_RATIO = 200       # XML packs 10 to 40 times smaller, a Hyper file 2 to 20 times
 MIN_BOMB_MB = 20      # below that size even an extreme ratio harms nobody
+HYPER_START = b"Hyper"  # of every Hyper file
+
+_DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What a zip raises whose members cannot be unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,22 @@ class Package:
         key = _key(wanted)
         return next((name for name in self.members if _key(name) == key), None)
 
+    def start(self, member: str, length: int) -> bytes:
+        """The first bytes of a member; none where it cannot be unpacked."""
+        assert self.archive is not None  # noqa: S101 - members exist only in an archive
+        try:
+            with self.archive.open(member) as source:
+                return source.read(length)
+        except _DAMAGE:
+            return b""
+
     def copy(self, member: str, target: Path) -> None:
         """Writes one member to `target`; raises ExtractError."""
         assert self.archive is not None  # noqa: S101 - members exist only in an archive
         try:
             with self.archive.open(member) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+        except _DAMAGE as exc:
             raise ExtractError(f"{member} cannot be unpacked ({exc}).") from exc
 
 
@@ -65,6 +78,8 @@ class Package:
 def opened(path: Path, limits: Limits) -> Iterator[Package]:
     """The workbook in a file; raises UnreadableError."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe is waited for without end
+            raise UnreadableError(f"{path} is no file: name a .twb or .twbx file.")
         with path.open("rb") as file:
             start = file.read(4)
     except (OSError, ValueError) as exc:
@@ -141,7 +156,7 @@ def _member(archive: zipfile.ZipFile, name: str, limits: Limits) -> bytes:
     try:
         with archive.open(name) as file:
             data = file.read(bound + 1)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+    except _DAMAGE as exc:
         raise UnreadableError(f"{name} cannot be unpacked ({exc}): save the workbook again.") from exc
     if len(data) > bound:
         raise _too_large(name, max(len(data), archive.getinfo(name).file_size), limits.workbook_mb)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,9 @@ from workbooks.check.endpoints import Deployed
 from workbooks.check.fields import MODEL, Field
 from workbooks.check.findings import Finding
 from workbooks.check.replay import SHOWN, Replay
+
+_LINE_END = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""A caption with one would make lines of its own, such as a false `No finding.`."""
 
 
 @dataclass(slots=True)
@@ -72,7 +76,8 @@ def as_text(report: Report) -> list[str]:
     count, notes = report.count, len(report.findings) - report.count
     total = f"{count} finding{'' if count == 1 else 's'}" if count else "No finding"
     lines.append(total + (f", {notes} note{'' if notes == 1 else 's'}" if notes else "") + ".")
-    return [line.encode("utf-8", "backslashreplace").decode() for line in lines]
+    return [_LINE_END.sub(lambda found: repr(found.group())[1:-1], line).encode("utf-8", "backslashreplace").decode()
+            for line in lines]
 
 
 def _about(report: Report, place: int, one: Field) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from workbooks.check.errors import TabPyError, UnreadableError
-from workbooks.site import Answer, AwayError, Site
+from workbooks.site import Answer, AwayError, Site, is_address, is_sendable
 
 
 class TabPy(Site):
@@ -23,12 +22,7 @@ class TabPy(Site):
 
 def site(url: str, authorization: str = "") -> TabPy:
     """The address, looked at first; raises UnreadableError."""
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_good = False
-    if not is_good or url != url.strip():
+    if not is_address(url):
         raise UnreadableError(f"{url!r} is no address: write it like http://127.0.0.1:9004")
     return TabPy(url, authorization)
 
@@ -36,6 +30,15 @@ def site(url: str, authorization: str = "") -> TabPy:
 def basic(user: str, password_file: Path) -> str:
     """The Authorization header for a user whose password is the file's first line."""
     return "Basic " + base64.b64encode(f"{user}:{first_line(password_file)}".encode()).decode("ascii")
+
+
+def bearer(token_file: Path) -> str:
+    """The Authorization header with the token in a file; raises UnreadableError."""
+    token = first_line(token_file)
+    if not is_sendable(token):
+        raise UnreadableError(f"{token_file} has a token with characters no header can carry: name the file whose first"
+                              " line is the server's token.")
+    return f"Bearer {token}"
 
 
 def first_line(secret_file: Path) -> str:

@@ -54,10 +54,16 @@ def samples(client: Client, wishes: Wishes, storage: Storage, say: Callable[[str
     """*Image catalogue*, *Model quality* and *Live*.
 
     Raises:
-        AuthoringError: no model has pictures, or the server or the measurement fails.
+        AuthoringError: no model has pictures, some are named for a model that is not there, or the server or the
+            measurement fails.
     """
-    functions = functions_of(client.get("v1", "functions")["functions"])
-    found = [one for model in client.models() if (one := _gathered(client, model, functions, wishes, say))]
+    functions = functions_of(client.listed("functions"))
+    models = client.models()
+    for name, source in wishes.pictures.items():
+        if name not in models:
+            raise AuthoringError(f"--pictures {name}={source}: the server has no model {name} that it can open; it has"
+                                 f" {', '.join(models) or 'none'}.")
+    found = [one for model in models if (one := _gathered(client, model, functions, wishes, say))]
     if not found:
         raise AuthoringError("No model has pictures to classify: name some with --pictures MODEL=FOLDER.")
     found.sort(key=lambda one: -len(one.rows))  # the first is shown when a workbook opens

@@ -25,9 +25,17 @@ class Client:
         """The JSON at a path; raises `AuthoringError` with what the server says."""
         return self._ask(*path)
 
+    def listed(self, name: str) -> list[Any]:
+        """The list `name` at `/v1/name`; raises `AuthoringError` also where what answers has none."""
+        value = self._ask("v1", name)
+        found = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise AuthoringError(f"What answers at {self.url} is no Pixfield server: name one with --server.")
+        return found
+
     def models(self) -> list[str]:
         """The names of the models the server can open, the version each name means aside."""
-        return [str(one["name"]) for one in self.get("v1", "models")["models"]
+        return [str(one["name"]) for one in self.listed("models")
                 if any(state["state"] != "unusable" for state in one["states"].values())]
 
     def classify(self, paths: Sequence[str], model: str, fields: Sequence[str],
@@ -51,6 +59,10 @@ class Client:
             answer = site.ask(*path, value=value, timeout_s=_TIMEOUT_S)
         except AwayError as exc:
             raise AuthoringError(f"The server at {self.url} does not answer ({exc}): is it running?") from exc
+        if answer.status == 401:
+            raise AuthoringError(f"The server at {self.url} " + (
+                "refuses the token: name the file of another with --token-file." if self.token else
+                "wants a token: name the file that has it with --token-file."))
         if answer.status != 200:
             raise AuthoringError(f"The server at {self.url} says {_reason(answer)}")
         return answer.value
