@@ -68,6 +68,11 @@ class ExcelTable:
         types = [_KINDS.get(frozenset(found), pa.string()) for found in kinds[:len(names)]]
         return cls(path, name, pa.schema(list(zip(unique, types, strict=True))), rows, remarks)
 
+    @property
+    def elsewhere(self) -> str:
+        """The column may be on another sheet."""
+        return f" It is the sheet {self.sheet!r}: --sheet names another."
+
     def batches(self, *, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
         """Batches of `rows` rows, without the first `skip`."""
         with _rows_of(self.path, self.sheet) as (_, lines):

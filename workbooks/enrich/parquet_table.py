@@ -38,6 +38,11 @@ class ParquetTable:
         fields = [one.with_name(name) for one, name in zip(schema, names, strict=True)]
         return cls(path, pa.schema(fields, schema.metadata), rows, remarks)
 
+    @property
+    def elsewhere(self) -> str:
+        """There is one table in it."""
+        return ""
+
     def batches(self, *, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
         """Batches of `rows` rows, without the first `skip`; whole row groups before them are not read."""
         left = skip * rows
