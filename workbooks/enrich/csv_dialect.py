@@ -23,8 +23,10 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32
                      b"\xfe\xff": "utf-16"}
 """Longest first: the mark of UTF-32 begins with that of UTF-16."""
 
-_ZEROS = {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
-          (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be"}
+_ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be",
+}
 """Which of the first four bytes are zero -> the encoding of a file without a mark whose head begins in Latin."""
 
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w\r\n"])"?\r?\n?', re.IGNORECASE)
