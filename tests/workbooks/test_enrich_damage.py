@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from openpyxl.chart import BarChart
 
 from workbooks.enrich.errors import InputError
 from workbooks.enrich.excel_table import ExcelTable
+from workbooks.enrich.parquet_table import ParquetTable
 
 BOOK, SHEET, STYLES, TYPES = "xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/styles.xml", "[Content_Types].xml"
 
@@ -90,3 +93,20 @@ def test_a_number_of_400_digits_is_a_text(tmp_path: Path) -> None:
     changed(tmp_path / "t.xlsx", SHEET, lambda content: content.replace(b"<v>1</v>", b"<v>" + b"9" * 400 + b"</v>"))
     table = ExcelTable.open(tmp_path / "t.xlsx", sheet=None)
     assert [batch.to_pylist() for batch in table.batches(rows=9, skip=0)] == [[{"n": "9" * 400}]]
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "none"])
+def test_a_damaged_page_of_parquet_is_said(tmp_path: Path, compression: str) -> None:
+    """Its foot is whole, so that it is seen only with the rows; a cut file is seen at once."""
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"path": [f"{number}.png" for number in range(1000)]}), path, compression=compression)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\xff" * 300 + whole[304:])
+    table = ParquetTable.open(path)
+    with pytest.raises(InputError, match=r"t\.parquet cannot be read as Parquet .*write or copy it again"):
+        list(table.batches(rows=100, skip=0))
+    path.write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(InputError, match="it may be damaged or cut"):
+        ParquetTable.open(path)
+    with pytest.raises(InputError, match="it may be damaged or cut"):
+        list(table.batches(rows=100, skip=0))
