@@ -60,8 +60,8 @@ def _understood(path: Path) -> Iterator[None]:
         yield
     except (OSError, UnicodeError, pa.ArrowException) as exc:
         reason = " ".join(str(exc).split())  # some have several lines
-        raise InputError(f"{path} cannot be read as Parquet ({reason}): it may be damaged or cut; write or copy it again."
-                         ) from exc
+        raise InputError(f"{path} cannot be read as Parquet ({reason}): it may be damaged or cut; write or copy it"
+                         " again.") from exc
 
 
 def _without(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
