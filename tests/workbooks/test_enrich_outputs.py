@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbooks.enrich import hyper
 from workbooks.enrich.outputs import write_csv, write_parquet
+from workbooks.enrich.python_values import python_values
 
 WHEN = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
 PLAIN = WHEN.replace(tzinfo=None)
@@ -72,3 +76,53 @@ def test_csv_has_plain_texts(tmp_path: Path) -> None:
         '\ufeff文字 列,int64,float64,bool,date,timestamp,struct\n'
         '"写真, ""a""\nb",-4611686018427387904,0.1,true,2026-01-02,2026-01-02 03:04:05.678000,"{""猫"": ""x""}"\n'
         ",,,,,,\n")
+
+
+_FAR = 3_000_000  # days: the year 10183
+_BEYOND: list[tuple[pa.Array, Any]] = [
+    (pa.array([_FAR, None, -1_000_000, 0], pa.date32()), ["10183-09-21", None, "-0768-02-04", dt.date(1970, 1, 1)]),
+    (pa.array([_FAR * 86_400_000], pa.date64()), ["10183-09-21"]),
+    (pa.array([10**12], pa.timestamp("s")), ["33658-09-27 01:46:40"]),
+    (pa.array([10**18 + 5], pa.timestamp("us", "Asia/Tokyo")), ["33658-09-27 01:46:40.000005+00:00"]),
+    (pa.array([1_700_000_000_120], pa.timestamp("ms", "Mars/Base")), ["2023-11-14 22:13:20.120+00:00"]),
+    (pa.array([[_FAR, 0]], pa.list_(pa.date32())), [["10183-09-21", dt.date(1970, 1, 1)]]),
+    (pa.array([{"a": _FAR}], pa.struct([("a", pa.date32())])), [{"a": "10183-09-21"}]),
+    (pa.array([[("a", _FAR)]], pa.map_(pa.string(), pa.date32())), [[("a", "10183-09-21")]]),
+    (pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([_FAR], pa.date32())), ["10183-09-21"]),
+    (pa.array([2**60], pa.duration("s")), ["1152921504606846976 s"]),
+]
+
+
+@pytest.mark.parametrize(("column", "values"), _BEYOND, ids=lambda one: str(getattr(one, "type", "")))
+def test_what_python_cannot_hold_is_a_text(tmp_path: Path, column: pa.Array, values: list[Any]) -> None:
+    """Days and times outside the years 1 to 9999, and those of an unknown zone in UTC; others stay what they are."""
+    assert python_values(column) == values
+    batch = pa.record_batch([column], names=["c"])
+    write_csv(tmp_path / "t.csv", batch.schema, iter([batch]))
+    assert len((tmp_path / "t.csv").read_text(encoding="utf-8-sig").splitlines()) == 1 + len(values)
+
+
+def test_a_text_that_is_no_utf_8_is_written() -> None:
+    """With the bytes in hexadecimal."""
+    buffers = [None, pa.py_buffer(b"\0\0\0\0\3\0\0\0"), pa.py_buffer(b"a\xff\xfe")]
+    assert python_values(pa.Array.from_buffers(pa.string(), 1, buffers)) == ["a\\xff\\xfe"]
+
+
+@given(st.datetimes())
+def test_an_instant_is_written_as_python_writes_it(when: dt.datetime) -> None:
+    """In an unknown zone, which is where it is written by hand."""
+    column = pa.array([when], pa.timestamp("us")).cast(pa.int64()).cast(pa.timestamp("us", "Mars/Base"))
+    assert python_values(column) == [when.replace(tzinfo=dt.UTC).isoformat(" ")]
+
+
+@pytest.mark.parametrize("raised", [OSError, KeyboardInterrupt])
+def test_an_extract_is_never_cut(tmp_path: Path, raised: type[BaseException]) -> None:
+    """pantab takes what its stream raises for the end of the rows."""
+    pytest.importorskip("pantab")
+
+    def stopping() -> Iterator[pa.RecordBatch]:
+        yield batches()[0]
+        raise raised
+
+    with pytest.raises(raised):
+        hyper.write(tmp_path / "t.hyper", SCHEMA, stopping())

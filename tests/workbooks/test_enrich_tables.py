@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -19,7 +20,7 @@ from workbooks.enrich.names import key_of, unique
 from workbooks.enrich.parquet_table import ParquetTable
 from workbooks.enrich.picture_folder import folder_table
 from workbooks.enrich.picture_texts import asked_texts
-from workbooks.enrich.table import Table
+from workbooks.enrich.table import Table, image_column
 from workbooks.enrich.text_types import Guesses, converted
 
 
@@ -62,10 +63,11 @@ def test_columns_that_lose_nothing_get_types(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.one_of(st.integers().map(str), st.floats().map(str), st.text(max_size=8), st.dates().map(str),
-                          st.datetimes().map(str), st.sampled_from(["true", "FALSE", "-0", "1e5", "0x1", "٣"])),
+                          st.decimals(allow_nan=False, allow_infinity=False).map(str), st.datetimes().map(str),
+                          st.sampled_from(["true", "FALSE", "-0", "1e5", "0x1", "٣"])),
                 min_size=1, max_size=5))
 def test_no_text_is_lost_by_a_type(texts: list[str]) -> None:
-    """Whatever type is guessed, whole numbers, dates and booleans are written again as they were."""
+    """Whatever type is guessed, whole numbers, dates and booleans are written again as they were, numbers by value."""
     guesses = Guesses(["c"], texts=())
     guesses.see([texts])
     kind = guesses.schema().types[0]
@@ -74,9 +76,24 @@ def test_no_text_is_lost_by_a_type(texts: list[str]) -> None:
     if pa.types.is_integer(kind) or pa.types.is_date(kind) or pa.types.is_string(kind):
         assert ["" if value is None else str(value) for value in values] == texts
     elif pa.types.is_floating(kind):
-        assert values == [float(text) if text else None for text in texts]
+        assert all(Decimal(text) in (Decimal(repr(value)), Decimal(f"{value:.17g}"))
+                   for text, value in zip(texts, values, strict=True) if text)
     elif pa.types.is_boolean(kind):
         assert [str(value).lower() for value in values if value is not None] == [text.lower() for text in texts if text]
+
+
+@pytest.mark.parametrize(("text", "kind"), [
+    ("123456789012345.123456789012345", pa.string()), ("0.12345678901234567890", pa.string()),
+    ("12345678901234.567", pa.string()), ("12345678901234.5", pa.float64()), ("1.10", pa.float64()),
+    ("0.30000000000000004", pa.float64()), ("12.345678901234567", pa.float64()),
+    ("1.234567890123456e-05", pa.float64()), ("12.300000000000001", pa.float64()),
+    ("100000000000000.000000", pa.float64()),
+])
+def test_a_number_has_all_its_digits(text: str, kind: pa.DataType) -> None:
+    """Those of a float64 that a program wrote; more keep the column a text."""
+    guesses = Guesses(["c"], texts=())
+    guesses.see([[text, "1.5"]])
+    assert guesses.schema().types == [kind]
 
 
 def test_names_that_tableau_takes_for_one(tmp_path: Path) -> None:
@@ -96,6 +113,70 @@ def test_names_are_always_unique(names: list[str], taken: set[str]) -> None:
     keys = [key_of(name) for name in (*taken, *result)]
     assert len(set(keys)) == len(keys)
     assert unique(result) == result
+
+
+@pytest.mark.parametrize(("text", "separator", "names", "first"), [
+    ('"photo, main";x\na.png;1\n', ";", ["photo, main", "x"], ["a.png", "1"]),
+    ("photo,a;b;c;d\na.png,1\nb.png,2\n", ",", ["photo", "a;b;c;d"], ["a.png", "1"]),
+    ("photo;price, EUR\na.png;1\nb.png;2\n", ";", ["photo", "price, EUR"], ["a.png", "1"]),
+    ('"a\n,b,c";d\n"1\n,,,";2\n', ";", ["a\n,b,c", "d"], ["1\n,,,", "2"]),
+    ("sep=;\na,b,c;d\n1,1,1;2\n", ";", ["a,b,c", "d"], ["1,1,1", "2"]),
+    ('\ufeff"SEP=\t"\r\na\tb\r\n1\t2\r\n', "\t", ["a", "b"], ["1", "2"]),
+    ("photo\na;b.png\n", ",", ["photo"], ["a;b.png"]),
+    ("a,b;c\n", ",", ["a", "b;c"], []),
+])
+def test_the_separator_is_found(tmp_path: Path, text: str, separator: str, names: list[str], first: list[str]) -> None:
+    """Quotes hold it, later rows have as many cells, and a line sep= says it."""
+    table = CsvTable.open(written(tmp_path / "t.csv", text), is_typed=False)
+    rows = [list(row.values()) for row in everything(table)]
+    assert (table.separator, table.schema.names, rows[:1]) == (separator, names, [first] if first else [])
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("utf-16-le", ""), ("utf-16-be", ""), ("utf-32-le", ""),
+                                                ("utf-32-be", ""), ("utf-32-le", "\ufeff"), ("utf-32-be", "\ufeff")])
+def test_wide_encodings_are_known_without_a_mark(tmp_path: Path, encoding: str, mark: str) -> None:
+    """By the zeros of the Latin letters in front; UTF-32 also by its mark."""
+    table = CsvTable.open(written(tmp_path / "t.csv", mark + "path,写真\na,猫\n", encoding), is_typed=False)
+    assert everything(table) == [{"path": "a", "写真": "猫"}]
+
+
+def test_a_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Also where the encoding is named as one without."""
+    path = written(tmp_path / "t.csv", "\ufeffpath,n\na,1\n")
+    assert CsvTable.open(path, is_typed=False, encoding="utf-8").schema.names == ["path", "n"]
+
+
+def test_names_with_zeros_are_another_encoding(tmp_path: Path) -> None:
+    """What is UTF-16 without a mark and begins with other letters may be UTF-8 by its bytes."""
+    with pytest.raises(InputError, match=r"its first line has NUL characters.*such as --encoding utf-16-le"):
+        CsvTable.open(written(tmp_path / "t.csv", "䅁,path\na,b\n", "utf-16-le"), is_typed=False)
+
+
+def test_in_one_column_a_blank_line_is_an_empty_cell(tmp_path: Path) -> None:
+    """So that no row is lost."""
+    table = CsvTable.open(written(tmp_path / "t.csv", "photo\r\na.png\r\n\r\nb.png\r\n"), is_typed=False)
+    assert (table.rows, everything(table)) == (3, [{"photo": "a.png"}, {"photo": ""}, {"photo": "b.png"}])
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    """Longer than what Python reads unasked; a quote that is never closed has an end."""
+    long = "x" * 200_000
+    table = CsvTable.open(written(tmp_path / "t.csv", f"photo,n\na.png,{long}\n"), is_typed=False)
+    assert everything(table) == [{"photo": "a.png", "n": long}]
+    with pytest.raises(InputError, match=r"line 2: this is not CSV \(field larger .*in quotes, or name what stands"):
+        CsvTable.open(written(tmp_path / "u.csv", 'photo,n\na.png,"' + "x" * (1 << 24) + "x\n"), is_typed=False)
+
+
+def test_a_column_that_is_not_there_may_be_elsewhere(tmp_path: Path) -> None:
+    """Behind another separator, or on another sheet."""
+    table: Table = CsvTable.open(written(tmp_path / "t.csv", "photo#n\na.png#1\n"), is_typed=False)
+    with pytest.raises(InputError, match=r"name one of photo#n with .*Cells are taken to end at ',': --sep"):
+        image_column(table, "photo")
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["n"])
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(InputError, match="It is the sheet 'Sheet': --sheet names another"):
+        image_column(ExcelTable.open(tmp_path / "t.xlsx", sheet=None), "photo")
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -35,8 +35,9 @@ def parser() -> argparse.ArgumentParser:
     add("--base", type=Path, metavar="DIR", help="where relative paths begin (default: INPUT's folder)")
     add("--as-written", action="store_true", help="send paths as they stand, for a server on another machine")
     add("--sheet", metavar="NAME", help="Excel: the sheet (default: the first)")
-    add("--encoding", help="CSV: how it is encoded (default: UTF-8, or UTF-16 where the file says so)")
-    add("--separator", type=_separator, help="CSV: what stands between cells (default: found in the first line)")
+    add("--encoding", help="CSV: how it is encoded (default: UTF-8, or UTF-16 or UTF-32 where its first bytes"
+        " show that)")
+    add("--separator", type=_separator, help="CSV: what stands between cells (default: found in the first rows)")
     add("--afresh", action="store_true", help="leave what a run that was broken off has finished")
     server = found.add_argument_group("server", "without --server the one of `serve` on this machine, else one that is"
                                       " started for the time with the settings of `serve`").add_argument

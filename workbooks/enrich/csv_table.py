@@ -12,13 +12,12 @@ from typing import Self
 
 import pyarrow as pa
 
+from workbooks.enrich.csv_dialect import encoding_of, reader_of, separator_of
 from workbooks.enrich.errors import InputError
 from workbooks.enrich.names import header
 from workbooks.enrich.text_types import Guesses, converted
 
-_SEPARATORS = (",", ";", "\t", "|")
 _READ_ROWS = 10_000
-_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +41,21 @@ class CsvTable:
             path: the file.
             is_typed: whether columns may become numbers, dates or booleans.
             texts: columns that stay texts whatever they hold.
-            encoding: how it is encoded; None for UTF-8, or UTF-16 where it says so.
-            separator: what stands between cells; None for the most frequent of , ; tab | in the first line.
+            encoding: how it is encoded; None for what its first bytes say (`encoding_of`).
+            separator: what stands between cells; None for what the first rows say (`separator_of`).
 
         Raises:
             InputError: it cannot be read as CSV.
         """
-        encoding = encoding or _encoding_of(path)
-        separator = separator or _separator_of(path, encoding)
+        encoding = encoding or encoding_of(path)
+        separator = separator or separator_of(path, encoding)
         lines = _lines(path, encoding, separator)
         head = next(lines, None)
         if head is None:
             raise InputError(f"{path} is empty: expected a first line with the names of the columns.")
+        if any("\0" in name for name in head):
+            raise InputError(f"{path} is not in the encoding {encoding} (its first line has NUL characters): name the"
+                             " right one, such as --encoding utf-16-le.")
         names, remarks = header(head)
         guesses, rows = Guesses(names, texts=texts), 0
         while part := list(islice(lines, _READ_ROWS)):
@@ -62,6 +64,11 @@ class CsvTable:
                 guesses.see(_columns(part, len(names)))
         schema = guesses.schema() if is_typed else pa.schema([(name, pa.string()) for name in names])
         return cls(path, encoding, separator, schema, rows, is_typed, remarks)
+
+    @property
+    def elsewhere(self) -> str:
+        """The separator may be another."""
+        return f" Cells are taken to end at {self.separator!r}: --separator names another."
 
     def batches(self, *, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
         """Batches of `rows` rows, without the first `skip`."""
@@ -80,43 +87,28 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, ...]]
 
 
 def _lines(path: Path, encoding: str, separator: str) -> Iterator[list[str]]:
-    """The rows, the head first; blank lines are none.
+    """The rows, the head first; blank lines are none, but empty cells where there is one column.
 
     Raises:
         InputError: not in that encoding, not CSV, or a row longer than the head.
     """
     try:
         with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            reader = reader_of(file, separator)
             width = 0
             for row in reader:
                 width = width or len(row)
                 if len(row) > width:
                     raise InputError(f"{path}, line {reader.line_num}: {len(row)} cells, but the first line names"
-                                     f" {width} columns. Put quotes around a cell that holds {separator!r}.")
-                if row:
-                    yield row
+                                     f" {width} columns. Put quotes around a cell that holds {separator!r}, or name"
+                                     " what else stands between cells with --separator.")
+                if row or width == 1:
+                    yield row or [""]
     except (UnicodeError, LookupError) as exc:
         raise InputError(f"{path} is not in the encoding {encoding} ({exc}): name the right one, such as"
                          " --encoding cp932 for a file of Japanese Windows.") from exc
     except csv.Error as exc:
-        raise InputError(f"{path}, line {reader.line_num}: this is not CSV ({exc}).") from exc
+        raise InputError(f"{path}, line {reader.line_num}: this is not CSV ({exc}): put cells with quotes or line ends"
+                         " in quotes, or name what stands between cells with --separator.") from exc
     except OSError as exc:
         raise InputError(f"{path} cannot be read ({exc.strerror}).") from exc
-
-
-def _encoding_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return _BYTE_ORDER_MARKS.get(file.read(2), "utf-8-sig")
-    except OSError as exc:
-        raise InputError(f"{path} cannot be read ({exc.strerror}).") from exc
-
-
-def _separator_of(path: Path, encoding: str) -> str:
-    try:
-        with path.open(encoding=encoding, errors="replace") as file:
-            first = file.readline()
-    except LookupError as exc:
-        raise InputError(f"There is no encoding {encoding}: such are utf-8, utf-16, cp932, cp1252.") from exc
-    return max(_SEPARATORS, key=first.count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,12 @@ _KINDS: dict[frozenset[str], pa.DataType] = {
 }
 """The kinds of a column's cells -> its type; every other mixture is text."""
 
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError,
+           ArithmeticError, RuntimeError)
+"""What openpyxl lets through of damaged ZIP, deflate, XML (of both parsers: SyntaxError), numbers, parts."""
+
 _INT64 = 1 << 63
+_FLOAT = 10**308  # what a float64 holds; a longer number is a text
 Row = tuple[Any, ...]
 
 
@@ -68,6 +74,11 @@ class ExcelTable:
         types = [_KINDS.get(frozenset(found), pa.string()) for found in kinds[:len(names)]]
         return cls(path, name, pa.schema(list(zip(unique, types, strict=True))), rows, remarks)
 
+    @property
+    def elsewhere(self) -> str:
+        """The column may be on another sheet."""
+        return f" It is the sheet {self.sheet!r}: --sheet names another."
+
     def batches(self, *, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
         """Batches of `rows` rows, without the first `skip`."""
         with _rows_of(self.path, self.sheet) as (_, lines):
@@ -82,26 +93,44 @@ class ExcelTable:
 def _rows_of(path: Path, sheet: str | None) -> Iterator[tuple[str, Iterator[Row]]]:
     """The sheet's name and its rows; what openpyxl warns of (styles, validations) concerns no value."""
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
+        with _understood(path):
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        except OSError as exc:
-            raise InputError(f"{path} cannot be read ({exc.strerror}).") from exc
-        except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as exc:
-            raise InputError(f"{path} is not an Excel workbook (.xlsx): open it in Excel and save it as one.") from exc
         try:
             names = [one.title for one in book.worksheets]
+            if not names:
+                raise InputError(f"{path} has no sheet of cells, or has lost it: open it in Excel, put the table on a"
+                                 " sheet and save it as .xlsx.")
             name = sheet if sheet is not None else names[0]
             if name not in names:
                 raise InputError(f"{path} has no sheet {name!r}: name one of {', '.join(names)} with --sheet.")
             page = book[name]
             page.reset_dimensions()  # some programs write a wrong size, which would cut the table
-            yield name, page.iter_rows(values_only=True)
+            yield name, _read(path, page.iter_rows(values_only=True))
         finally:
             book.close()
+
+
+def _read(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows, which openpyxl unpacks only as they are asked for."""
+    with _understood(path):
+        yield from rows
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Raise InputError for whatever openpyxl raises where a file is damaged or no workbook."""
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        yield
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read ({exc.strerror or exc}): look whether Excel opens it.") from exc
+    except (InvalidFileException, *_DAMAGE) as exc:
+        raise InputError(f"{path} is damaged, or is not an Excel workbook (.xlsx): open it in Excel and save it as one"
+                         f" ({exc}).") from exc
 
 
 def _kind(value: object) -> str:
@@ -109,7 +138,7 @@ def _kind(value: object) -> str:
     if isinstance(value, dt.datetime):
         return "date" if value.time() == dt.time() else "datetime"
     if isinstance(value, int) and not isinstance(value, bool) and not -_INT64 <= value < _INT64:
-        return "float"
+        return "float" if abs(value) < _FLOAT else "text"
     return {bool: "bool", int: "int", float: "float", dt.date: "date", dt.time: "time"}.get(
         type(value), "text")
 

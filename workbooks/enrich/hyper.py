@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from workbooks.authoring.hyper import PLACE
 from workbooks.enrich.errors import OutputError
+from workbooks.enrich.python_values import python_values
 
 
 def check() -> None:
@@ -27,11 +28,24 @@ def write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> N
     import pantab
 
     target = hyper_schema(schema)
-    stream = pa.RecordBatchReader.from_batches(target, (_fitted(batch, target) for batch in batches))
+    raised: list[BaseException] = []
+    stream = pa.RecordBatchReader.from_batches(target, _noted((_fitted(batch, target) for batch in batches), raised))
     try:
         pantab.frame_to_hyper(stream, path, table=PLACE)
     except (RuntimeError, ValueError, OSError) as exc:
-        raise OutputError(f"The extract cannot be written ({exc}): write --out with .parquet instead.") from exc
+        if not raised:
+            raise OutputError(f"The extract cannot be written ({exc}): write --out with .parquet instead.") from exc
+    if raised:
+        raise raised[0]
+
+
+def _noted(batches: Iterator[pa.RecordBatch], raised: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    """The batches; what they raise is noted, since pantab takes it for their end and would leave a cut extract."""
+    try:
+        yield from batches
+    except BaseException as exc:  # Ctrl-C, too
+        raised.append(exc)
+        raise
 
 
 def hyper_schema(schema: pa.Schema) -> pa.Schema:
@@ -69,7 +83,7 @@ def _column(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if column.type == kind:
         return column
     if pa.types.is_string(kind) and not _is_text(column.type):
-        return pa.array([None if value is None else _text(value) for value in column.to_pylist()], kind)
+        return pa.array([None if value is None else _text(value) for value in python_values(column)], kind)
     return pc.cast(column, kind, safe=False)
 
 

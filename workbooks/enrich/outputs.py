@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbooks.enrich import hyper
+from workbooks.enrich.python_values import python_values
 from workbooks.enrich.table import one_batch
 
 _GROUP_ROWS = 16_000
@@ -25,7 +26,7 @@ def write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(schema.names)
         for batch in batches:
-            columns = [list(map(_cell, column.to_pylist())) for column in batch.columns]
+            columns = [list(map(_cell, python_values(column))) for column in batch.columns]
             writer.writerows(zip(*columns, strict=True))
 
 

@@ -29,6 +29,10 @@ class Table(Protocol):
     def remarks(self) -> list[str]:
         """What the user should know about the reading."""
 
+    @property
+    def elsewhere(self) -> str:
+        """What else may be wrong where a column is not found: a sentence with a blank before it, or nothing."""
+
     def batches(self, *, rows: int, skip: int) -> Iterator[pa.RecordBatch]:
         """Batches of `rows` rows (the last may be shorter), without the first `skip` batches."""
 
@@ -67,7 +71,8 @@ def image_column(table: Table, name: str) -> int:
     if name not in names:
         alike = [found for found in names if key_of(found) == key_of(name)]
         if len(alike) != 1:
-            raise InputError(f"There is no column {name!r}: name one of {_shown(names)} with --image-column.")
+            raise InputError(f"There is no column {name!r}: name one of {_shown(names)} with --image-column."
+                             f"{table.elsewhere}")
         name = alike[0]
     place = names.index(name)
     kind = table.schema.field(place).type

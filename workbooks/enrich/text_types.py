@@ -1,11 +1,13 @@
-"""Which columns of texts are numbers, dates or booleans, so that nothing is lost by making them that.
+"""Which columns of texts are numbers, dates or booleans, so that no value is lost by making them that.
 
-A leading zero, a sign or a blank that would be lost (007, +1, " 5") keeps a whole column a text.
+A leading zero, a sign or a blank that would be lost (007, +1, " 5"), or more digits than a float64 has, keeps a whole
+column a text. A number is its value, not how it is written: 1.10 is 1.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,12 +16,15 @@ from workbooks.enrich.names import key_of
 
 _PATTERNS: dict[pa.DataType, str] = {
     pa.int64(): r"^(0|-?[1-9][0-9]{0,17})$",
-    pa.float64(): r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?$",
+    pa.float64(): r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?$",
     pa.date32(): r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
     pa.timestamp("us"): r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?$",
     pa.bool_(): r"^(true|false|True|False|TRUE|FALSE)$",
 }
 """Type -> how every value of such a column is written; the first that fits is taken."""
+
+_MANY_DIGITS = r"([0-9]\.?){16}"
+"""A float64 has every number of 15 digits, and some of more."""
 
 
 class Guesses:
@@ -56,7 +61,14 @@ def _fits(texts: pa.Array, kind: pa.DataType) -> bool:
     if not pc.all(pc.match_substring_regex(texts, _PATTERNS[kind])).as_py():
         return False
     try:
-        pc.cast(texts, kind)  # 2023-02-30 is written as a date and is none
+        values = pc.cast(texts, kind)  # 2023-02-30 is written as a date and is none
     except pa.ArrowInvalid:
         return False
-    return True
+    return not pa.types.is_floating(kind) or _is_exact(texts, values)
+
+
+def _is_exact(texts: pa.Array, values: pa.Array) -> bool:
+    """Whether each float64 can be written again: as the shortest number that means it, or with the 17 digits of C."""
+    doubtful = pc.and_(pc.match_substring_regex(texts, _MANY_DIGITS), pc.not_equal(pc.cast(values, pa.string()), texts))
+    pairs = zip(texts.filter(doubtful).to_pylist(), values.filter(doubtful).to_pylist(), strict=True)
+    return all(Decimal(text) in (Decimal(repr(value)), Decimal(f"{value:.17g}")) for text, value in pairs)
