@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbooks.enrich import hyper
+from workbooks.enrich.csv_writing import csv_writer
 from workbooks.enrich.outputs import write_csv, write_parquet
 
 WHEN = dt.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=dt.UTC)
@@ -72,3 +77,22 @@ def test_csv_has_plain_texts(tmp_path: Path) -> None:
         '\ufeff文字 列,int64,float64,bool,date,timestamp,struct\n'
         '"写真, ""a""\nb",-4611686018427387904,0.1,true,2026-01-02,2026-01-02 03:04:05.678000,"{""猫"": ""x""}"\n'
         ",,,,,,\n")
+
+
+CELLS = st.one_of(st.none(), st.text(max_size=6), st.sampled_from(["a\rb", "\r", "\n", "\r\n", '"\r']))
+
+
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=4))
+def test_csv_is_read_back_as_it_was(rows: list[list[str | None]]) -> None:
+    """Whatever line ends stand in a cell, a row is a row; null is an empty cell."""
+    text = io.StringIO(newline="")
+    csv_writer(text).writerows(rows)
+    found = list(csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True))
+    assert found == [[cell or "" for cell in row] for row in rows]
+
+
+def test_a_lone_carriage_return_is_in_quotes(tmp_path: Path) -> None:
+    """Else its row would be two, with columns that are not theirs."""
+    schema = pa.schema([("note", pa.string()), ("n", pa.int64())])
+    write_csv(tmp_path / "t.csv", schema, iter([pa.RecordBatch.from_pylist([{"note": "a\rb", "n": 1}], schema)]))
+    assert (tmp_path / "t.csv").read_bytes().decode() == '\ufeffnote,n\n"a\rb",1\n'

@@ -5,12 +5,12 @@ The listing is written to a file once, so that an enrichment that goes on has th
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from workbooks.enrich.csv_table import CsvTable
+from workbooks.enrich.csv_writing import csv_writer
 from workbooks.enrich.errors import InputError
 
 PATH, CLASS = "path", "class"
@@ -41,7 +41,7 @@ def _write(folder: Path, listing: Path) -> int:
     left_out = 0
     partial = listing.with_suffix(".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         has_classes = any("/" in path for path in _pictures(folder))
         writer.writerow([PATH, CLASS] if has_classes else [PATH])
         for path in _pictures(folder):

@@ -1,0 +1,21 @@
+"""A folder as a table, with names that are allowed and odd."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbooks.enrich.picture_folder import folder_table
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such name there")
+def test_a_name_with_a_line_end_is_one_row(tmp_path: Path) -> None:
+    """Whichever line end it is."""
+    names = ["a\nb.png", "c\rd.png"]
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        (tmp_path / "photos" / name).touch()
+    table = folder_table(tmp_path / "photos", tmp_path / "listing.csv", is_typed=False)
+    assert [path for batch in table.batches(rows=9, skip=0) for path in batch.column(0).to_pylist()] == names
