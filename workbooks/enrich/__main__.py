@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workbooks.enrich import hyper
 from workbooks.enrich.answering import Asking
-from workbooks.enrich.command_line import base_of, checked, opened, parser, source_of
+from workbooks.enrich.command_line import base_of, check_unchanged, checked, opened, parser, source_of
 from workbooks.enrich.enriching import Plan, enrich, summary
 from workbooks.enrich.errors import EnrichError
 from workbooks.enrich.fields import ARGUMENTS, chosen
@@ -59,7 +59,8 @@ def _run(arguments: argparse.Namespace) -> None:
         table, name = opened(arguments, journal)
         image = image_column(table, name)
         with found_server(wishes, _say) as found:
-            plan, asking = _planned(arguments, found, partial(Plan, table, image, base, out=arguments.out))
+            plan, asking = _planned(arguments, found, partial(Plan, table, image, base, out=arguments.out,
+                                                              check=partial(check_unchanged, arguments, source)))
             job = plan.job(source, asking.pin(), dict(asking.arguments))
             reasons = enrich(plan, asking, journal, done=journal.begin(job, say=_say), say=_say)
     for line in summary(table.rows, reasons, arguments.out):

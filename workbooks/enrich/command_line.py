@@ -117,6 +117,17 @@ def source_of(arguments: argparse.Namespace) -> dict[str, Any]:
             "separator": arguments.separator}
 
 
+def check_unchanged(arguments: argparse.Namespace, source: dict[str, Any]) -> None:
+    """Raise InputError where INPUT is not any more what `source_of` found."""
+    try:
+        is_unchanged = source_of(arguments) == source
+    except OSError:
+        is_unchanged = False
+    if not is_unchanged:
+        raise InputError(f"{arguments.input} has changed while it was read, so nothing is written: give the same"
+                         " command again when nobody writes to it.")
+
+
 def base_of(arguments: argparse.Namespace) -> Path | None:
     """Where relative paths begin; None where they are sent as they stand."""
     if arguments.as_written:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbooks.enrich.answering import ROWS, Asking, Pinned, failures
-from workbooks.enrich.errors import OutputError
+from workbooks.enrich.errors import EnrichError, InputError, OutputError
 from workbooks.enrich.fields import STATUS, Field
 from workbooks.enrich.journal import Journal
 from workbooks.enrich.names import unique
@@ -27,13 +27,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: the column at `image` of `table` is asked for `fields`, and OUT has both."""
+    """What is to be done: the column at `image` of `table` is asked for `fields`, and OUT has both.
+
+    `check` raises where INPUT is not any more what `table` was counted from.
+    """
 
     table: Table
     image: int
     base: Path | None
     fields: Sequence[Field]
     out: Path
+    check: Callable[[], None] = lambda: None
 
     @property
     def names(self) -> list[str]:
@@ -76,7 +80,7 @@ def enrich(plan: Plan, asking: Asking, journal: Journal, *, done: int, say: Say)
     progress = Progress(plan.table.rows, before)
     asking.tell = progress.add
     count = done
-    with contextlib.closing(asking.answered(plan.table.batches(rows=ROWS, skip=done), plan.texts)) as answered:
+    with contextlib.closing(asking.answered(_read(plan, done), plan.texts)) as answered:
         for batch, columns in answered:
             if count == 0:
                 _hint(plan, columns, say)
@@ -86,6 +90,22 @@ def enrich(plan: Plan, asking: Asking, journal: Journal, *, done: int, say: Say)
     if plan.table.rows > before:
         say(f"{plan.table.rows - before:,} rows asked, {progress.rate:,.0f} a second.")
     return _write(plan, journal, count)
+
+
+def _read(plan: Plan, skip: int) -> Iterator[pa.RecordBatch]:
+    """The batches behind the first `skip`; raises InputError where they are not those that were counted."""
+    rows = min(skip * ROWS, plan.table.rows)
+    try:
+        for batch in plan.table.batches(rows=ROWS, skip=skip):
+            rows += batch.num_rows
+            yield batch
+    except (EnrichError, OSError, ValueError, pa.ArrowException):
+        plan.check()  # mostly it is no fault of the table, but somebody who writes to it
+        raise
+    plan.check()
+    if rows != plan.table.rows:
+        raise InputError(f"INPUT has {rows:,} rows and had {plan.table.rows:,} before, so nothing is written: give the"
+                         " same command again when nobody writes to it.")
 
 
 def _write(plan: Plan, journal: Journal, count: int) -> Counter[str]:
