@@ -71,7 +71,7 @@ def _planned(arguments: argparse.Namespace, found: Found, plan_of: partial[Plan]
     given = {name: getattr(arguments, name) for name in ARGUMENTS if getattr(arguments, name) is not None}
     names = [name.strip() for name in arguments.fields.split(",") if name.strip()]
     fields = chosen(names, found.functions, given)
-    return plan_of(fields=fields), Asking(found.server, fields, arguments.model, given)
+    return plan_of(fields=fields), Asking(found.server, fields, arguments.model, given, say=_say)
 
 
 def _say(line: str) -> None:

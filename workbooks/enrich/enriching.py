@@ -78,7 +78,7 @@ def enrich(plan: Plan, asking: Asking, journal: Journal, *, done: int, say: Say)
     if done:
         say(f"{before:,} of {plan.table.rows:,} rows are finished: going on behind them.")
     progress = Progress(plan.table.rows, before)
-    asking.tell = progress.add
+    asking.tell, asking.say = progress.add, say
     count = done
     with contextlib.closing(asking.answered(_read(plan, done), plan.texts)) as answered:
         for batch, columns in answered:
