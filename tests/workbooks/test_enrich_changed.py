@@ -1,4 +1,4 @@
-"""An INPUT that changes while it is read: nothing is written of it, and a sentence says so."""
+"""An INPUT that changes while it is read: nothing is written of it, and a sentence says so; and what else is said."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Answering(ServerHttp):
     """A server whose every picture has a label; `first` happens when rows are asked for the first time."""
 
     first: Callable[[], object]
+    label: str | None = "a"
     _lock = threading.Lock()
 
     def post(self, path: str, value: Any, **_: Any) -> Any:
@@ -36,15 +37,15 @@ class Answering(ServerHttp):
             if rows:
                 self.first()
                 self.first = lambda: None
-        return {"model": "m", "version": "1", "columns": {"label": ["a"] * rows, "status": ["ok"] * rows}}
+        return {"model": "m", "version": "1", "columns": {"label": [self.label] * rows, "status": ["ok"] * rows}}
 
 
-def run(table: Path, out: Path, meanwhile: Callable[[], object]) -> list[str]:
+def run(table: Path, out: Path, meanwhile: Callable[[], object], label: str | None = "a") -> list[str]:
     """What `classify` says of the table, when `meanwhile` happens to it."""
     arguments = parser().parse_args([str(table), "--image-column", "path", "--out", str(out)])
     said: list[str] = []
     server = Answering("http://127.0.0.1:9")
-    server.first = meanwhile
+    server.first, server.label = meanwhile, label
     with Journal(out) as journal:
         source = source_of(arguments)
         journal.prepare(source, is_afresh=False, say=said.append)
@@ -105,3 +106,10 @@ def test_a_table_that_has_other_rows_than_were_counted_is_refused(tmp_path: Path
         with pytest.raises(InputError, match="has 12,001 rows and had 12,000 before"):
             enrich(plan, Asking(server, fields, None, {}), journal, done=0, say=lambda _: None)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_column_without_any_value_is_said(tmp_path: Path) -> None:
+    """Where pictures have answers all the same."""
+    said = run(written(tmp_path / "t.csv", 5), tmp_path / "out.csv", lambda: None, label=None)
+    assert "The column label is empty in every row: --fields note may say why." in said
+    assert not any("empty" in line for line in run(tmp_path / "t.csv", tmp_path / "out.csv", lambda: None))

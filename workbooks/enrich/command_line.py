@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from workbooks.enrich.checking import check_numbers
 from workbooks.enrich.csv_table import CsvTable
 from workbooks.enrich.errors import InputError, OutputError
 from workbooks.enrich.journal import Journal
@@ -31,7 +32,8 @@ def parser() -> argparse.ArgumentParser:
     add("--rank", type=int, help="for the fields label_at and confidence_at: 1 is the most probable class")
     add("--label", help="for the field probability: the class")
     add("--threshold", type=float, help="for the field needs_review: a confidence, 0 to 1")
-    add("--to", metavar="PICTURE", help="for the field similarity: the picture to compare with")
+    add("--to", metavar="PICTURE", help="for the field similarity: the picture to compare with;"
+        " a relative path begins where those of the rows do")
     add("--base", type=Path, metavar="DIR", help="where relative paths begin (default: INPUT's folder)")
     add("--as-written", action="store_true", help="send paths as they stand, for a server on another machine")
     add("--sheet", metavar="NAME", help="Excel: the sheet (default: the first)")
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
 def checked(arguments: argparse.Namespace) -> None:
     """Raise where INPUT and OUT cannot be what they are, before anything is started."""
     _check_out(arguments)
+    check_numbers(vars(arguments))
     path: Path = arguments.input
     if not path.exists():
         raise InputError(f"There is no file or folder {path}.")

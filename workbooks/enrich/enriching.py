@@ -23,6 +23,7 @@ from workbooks.enrich.progress import Progress
 from workbooks.enrich.table import Table
 
 Say = Callable[[str], None]
+_NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,11 @@ def enrich(plan: Plan, asking: Asking, journal: Journal, *, done: int, say: Say)
     progress.end()
     if plan.table.rows > before:
         say(f"{plan.table.rows - before:,} rows asked, {progress.rate:,.0f} a second.")
-    return _write(plan, journal, count)
+    reasons, filled = _write(plan, journal, count)
+    if sum(reasons.values()) < plan.table.rows:
+        for name in _empty(plan, filled):
+            say(f"The column {name} is empty in every row: --fields note may say why.")
+    return reasons
 
 
 def _read(plan: Plan, skip: int) -> Iterator[pa.RecordBatch]:
@@ -108,25 +113,34 @@ def _read(plan: Plan, skip: int) -> Iterator[pa.RecordBatch]:
                          " same command again when nobody writes to it.")
 
 
-def _write(plan: Plan, journal: Journal, count: int) -> Counter[str]:
-    """OUT from the finished batches, at once."""
+def _write(plan: Plan, journal: Journal, count: int) -> tuple[Counter[str], Counter[str]]:
+    """OUT from the finished batches, at once; returns how many rows a reason has, and how many values a column."""
     reasons: Counter[str] = Counter()
+    filled: Counter[str] = Counter()
     finished = journal.finished_file(plan.out.suffix.lower())
     try:
         FORMATS[plan.out.suffix.lower()](finished, plan.schema,
-                                         _counted(journal.batches(count), plan, reasons))
+                                         _counted(journal.batches(count), plan, reasons, filled))
     except OSError as exc:
         raise OutputError(f"{plan.out} cannot be written ({exc.strerror or exc}): mend that; the same command goes on."
                           ) from exc
     journal.finish(finished)
-    return reasons
+    return reasons, filled
 
 
-def _counted(batches: Iterator[pa.RecordBatch], plan: Plan, reasons: Counter[str]) -> Iterator[pa.RecordBatch]:
-    place = len(plan.table.schema) + [field.name for field in plan.fields].index(STATUS)
+def _counted(batches: Iterator[pa.RecordBatch], plan: Plan, reasons: Counter[str], filled: Counter[str]
+             ) -> Iterator[pa.RecordBatch]:
+    place = plan.names[[field.name for field in plan.fields].index(STATUS)]
     for batch in batches:
         reasons.update(failures(batch.column(place)))
+        filled.update({name: batch.num_rows - batch.column(name).null_count for name in plan.names})
         yield batch
+
+
+def _empty(plan: Plan, filled: Counter[str]) -> list[str]:
+    """The columns of answers without any value, but for remarks, of which most pictures have none."""
+    return [name for name, field in zip(plan.names, plan.fields, strict=True) if not filled[name]
+            and field.name != _NOTE]
 
 
 def _hint(plan: Plan, columns: Sequence[pa.Array], say: Say) -> None:
