@@ -241,10 +241,10 @@ def test_paths_begin_where_the_user_says(running: Running, pictures: Path, tmp_p
     (["--out", "x.xls"], "--out x.xls: expected a name that ends in .csv, .parquet, .hyper."),
     (["--publish"], "--publish needs a .hyper file: name --out "),
     (["--base", "nowhere"], "--base nowhere: there is no such folder."),
-    (["--fields", "label_at", "--rank", "0"], "--rank 0: ranks begin with 1, the most probable class."),
-    (["--fields", "confidence_at", "--rank", "11"], "--rank 11: digits@1 has 10 classes."),
-    (["--fields", "needs_review", "--threshold", "nan"], "--threshold nan: expected a confidence from 0 to 1"),
-    (["--fields", "needs_review", "--threshold", "7"], "--threshold 7: expected a confidence from 0 to 1"),
+    (["--rank", "0"], "--rank 0: ranks begin with 1, the most probable class."),
+    (["--rank", "11"], "--rank 11: digits@1 has 10 classes."),
+    *[(["--fields", "needs_review", "--threshold", limit], f"--threshold {limit}: expected a confidence from 0 to 1")
+      for limit in ("nan", "7", "-0.1")],
     (["--fields", "probability", "--label", "nope"], "--label nope: digits@1 has no such class; it has 0, 1, 2, "),
     (["--fields", "similarity", "--to", "nope.png"], "/nope.png: file not found. Name a picture"),
 ])
@@ -257,17 +257,6 @@ def test_a_wrong_option_is_one_sentence(running: Running, pictures: Path, tmp_pa
     assert said in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_arguments_of_fields_are_taken(running: Running, pictures: Path, tmp_path: Path) -> None:
-    """The last rank, a class, and a picture whose path begins where those of the rows do."""
-    table = as_csv(pictures / "arguments.csv", rows_of(3))
-    fields = "label_at,confidence_at,probability,similarity"
-    assert classify(running, table, tmp_path / "out.parquet", "--fields", fields, "--rank", "10",
-                    "--label", "3", "--to", f"{FOLDER}/{name_of(0)}") == 0
-    found = read(tmp_path / "out.parquet")
-    assert found[0]["similarity"] == pytest.approx(1, abs=1e-3)
-    assert all(row[name] is not None for row in found for name in ("label_at", "confidence_at", "probability"))
 
 
 def test_without_its_package_an_extract_is_refused_first(running: Running, pictures: Path, tmp_path: Path,

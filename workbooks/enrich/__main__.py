@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -63,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
         with found_server(wishes, _say) as found:
             asking = _asking(arguments, found, base)
             plan = Plan(table, image, base, asking.fields, arguments.out,
-                        check=partial(check_unchanged, arguments, source))
+                        check=partial(check_unchanged, arguments, source), is_listing=arguments.input.is_dir())
             pinned = asking.pin()
             check_against_model(asking)
             job = plan.job(source, pinned, dict(asking.arguments))
@@ -82,7 +83,10 @@ def _asking(arguments: argparse.Namespace, found: Found, base: Path | None) -> A
 
 
 def _say(line: str) -> None:
-    print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+    try:
+        print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+    except OSError:  # nobody reads any more, as with | head: OUT is written all the same
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
 
 
 if __name__ == "__main__":

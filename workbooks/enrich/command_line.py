@@ -59,8 +59,15 @@ def parser() -> argparse.ArgumentParser:
 
 def checked(arguments: argparse.Namespace) -> None:
     """Raise where INPUT and OUT cannot be what they are, before anything is started."""
-    _check_out(arguments)
     check_numbers(vars(arguments))
+    try:
+        _check_out(arguments)
+        _check_input(arguments)
+    except OSError as exc:  # a name that is too long, a folder that may not be looked into
+        raise InputError(f"{exc.filename} cannot be looked at ({exc.strerror}): name another file or folder.") from exc
+
+
+def _check_input(arguments: argparse.Namespace) -> None:
     path: Path = arguments.input
     if not path.exists():
         raise InputError(f"There is no file or folder {path}.")
@@ -73,6 +80,8 @@ def checked(arguments: argparse.Namespace) -> None:
     if path.suffix.lower() not in (*_CSV, *_EXCEL, *_PARQUET):
         raise InputError(f"{path}: expected a folder of pictures or a file that ends in"
                          f" {', '.join((*_CSV, *_EXCEL, *_PARQUET))}; Excel saves older workbooks as .xlsx.")
+    if not path.is_file():
+        raise InputError(f"{path} is a pipe or a device, which can be read only once: save it as a file first.")
     if not arguments.image_column:
         raise InputError("Name the column of paths or URLs with --image-column.")
 

@@ -18,7 +18,7 @@ from workbooks.enrich.fields import STATUS, Field
 from workbooks.enrich.journal import Journal
 from workbooks.enrich.names import unique
 from workbooks.enrich.outputs import FORMATS
-from workbooks.enrich.picture_texts import asked_texts
+from workbooks.enrich.picture_texts import asked_texts, listed_texts
 from workbooks.enrich.progress import Progress
 from workbooks.enrich.table import Table
 
@@ -30,7 +30,7 @@ _NOTE = "note"
 class Plan:
     """What is to be done: the column at `image` of `table` is asked for `fields`, and OUT has both.
 
-    `check` raises where INPUT is not any more what `table` was counted from.
+    `check` raises where INPUT is not any more what `table` was counted from. In a listing the names are files' own.
     """
 
     table: Table
@@ -39,6 +39,7 @@ class Plan:
     fields: Sequence[Field]
     out: Path
     check: Callable[[], None] = lambda: None
+    is_listing: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -58,7 +59,8 @@ class Plan:
 
     def texts(self, batch: pa.RecordBatch) -> list[str | None]:
         """What the server is asked for the rows of a batch."""
-        return asked_texts(pc.cast(batch.column(self.image), pa.string()).to_pylist(), self.base)
+        texts_of = listed_texts if self.is_listing else asked_texts
+        return texts_of(pc.cast(batch.column(self.image), pa.string()).to_pylist(), self.base)
 
     def job(self, source: dict[str, Any], pinned: Pinned, arguments: dict[str, Any]) -> dict[str, Any]:
         """What must be the same for finished batches to be gone on with."""

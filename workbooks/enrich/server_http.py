@@ -51,7 +51,7 @@ class ServerHttp:
     _open: list[http.client.HTTPConnection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not _is_address(self.url):
+        if not is_address(self.url):
             raise ServerAwayError(f"--server {self.url}: write an address such as http://127.0.0.1:9005.")
 
     def __enter__(self) -> Self:
@@ -155,7 +155,7 @@ class ServerHttp:
         return {"Authorization": f"Bearer {token}"}
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
     """Whether it is one of HTTP that can be asked: with a host and a port that there are, in plain letters."""
     try:
         parts = urlsplit(url)
