@@ -241,6 +241,12 @@ def test_paths_begin_where_the_user_says(running: Running, pictures: Path, tmp_p
     (["--out", "x.xls"], "--out x.xls: expected a name that ends in .csv, .parquet, .hyper."),
     (["--publish"], "--publish needs a .hyper file: name --out "),
     (["--base", "nowhere"], "--base nowhere: there is no such folder."),
+    (["--rank", "0"], "--rank 0: ranks begin with 1, the most probable class."),
+    (["--rank", "11"], "--rank 11: digits@1 has 10 classes."),
+    *[(["--fields", "needs_review", "--threshold", limit], f"--threshold {limit}: expected a confidence from 0 to 1")
+      for limit in ("nan", "7", "-0.1")],
+    (["--fields", "probability", "--label", "nope"], "--label nope: digits@1 has no such class; it has 0, 1, 2, "),
+    (["--fields", "similarity", "--to", "nope.png"], "/nope.png: file not found. Name a picture"),
 ])
 def test_a_wrong_option_is_one_sentence(running: Running, pictures: Path, tmp_path: Path, words: list[str], said: str,
                                         capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,10 +23,13 @@ COMMANDS = re.findall(r"python run\.py classify ([^`\n]+)", TEXT + (ROOT / "READ
 
 
 def test_the_first_example_prints_what_is_shown(tmp_path: Path) -> None:
-    """On the pictures of the demo, by a server of its own; only the rate is another one each time."""
-    write_pictures(tmp_path)
+    """On the pictures of the demo, by a server of its own; only the rate is another one each time.
+
+    No settings but a free port, as in a fresh copy, so the command itself names its model.
+    """
+    write_pictures(tmp_path / "state" / "demo")
     port, _ = free_ports()
-    (tmp_path / "pixfield.toml").write_text(f'state = "state"\nport = {port}\nmodel = "digits"\n', encoding="utf-8")
+    (tmp_path / "pixfield.toml").write_text(f'state = "state"\nport = {port}\n', encoding="utf-8")
     command, shown = re.findall(r"```\npython run\.py classify (.*)\n```\n```\n((?:.*\n)+?)```", TEXT)[0]
     words = [*shlex.split(command), "--config", "pixfield.toml"]
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONPATH": str(ROOT)}

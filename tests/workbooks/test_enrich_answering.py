@@ -52,7 +52,8 @@ def serving(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[tuple[Server
     thread.start()
     waited: list[float] = []
     try:
-        with ServerHttp(f"http://127.0.0.1:{server.server_port}", sleep=waited.append) as client:
+        with ServerHttp(f"http://127.0.0.1:{server.server_port}",
+                        sleep=lambda _, seconds: waited.append(seconds)) as client:
             yield client, waited
     finally:
         server.shutdown()
@@ -130,7 +131,7 @@ def test_a_refusal_and_an_absence_are_said() -> None:
             raise ServerAwayError("it ended")
 
     tries: list[int] = []
-    with ServerHttp("http://127.0.0.1:9", check=checked, sleep=lambda _: None) as away, \
+    with ServerHttp("http://127.0.0.1:9", check=checked, sleep=lambda *_: None) as away, \
             pytest.raises(ServerAwayError, match="it ended"):
         Asking(away, FIELDS, None, {}).pin()
     assert len(tries) == 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbooks.enrich import hyper
+from workbooks.enrich.csv_writing import csv_writer
 from workbooks.enrich.outputs import write_csv, write_parquet
 from workbooks.enrich.python_values import python_values
 
@@ -126,3 +129,22 @@ def test_an_extract_is_never_cut(tmp_path: Path, raised: type[BaseException]) ->
 
     with pytest.raises(raised):
         hyper.write(tmp_path / "t.hyper", SCHEMA, stopping())
+
+
+CELLS = st.one_of(st.none(), st.text(max_size=6), st.sampled_from(["a\rb", "\r", "\n", "\r\n", '"\r']))
+
+
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=4))
+def test_csv_is_read_back_as_it_was(rows: list[list[str | None]]) -> None:
+    """Whatever line ends stand in a cell, a row is a row; null is an empty cell."""
+    text = io.StringIO(newline="")
+    csv_writer(text).writerows(rows)
+    found = list(csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True))
+    assert found == [[cell or "" for cell in row] for row in rows]
+
+
+def test_a_lone_carriage_return_is_in_quotes(tmp_path: Path) -> None:
+    """Else its row would be two, with columns that are not theirs."""
+    schema = pa.schema([("note", pa.string()), ("n", pa.int64())])
+    write_csv(tmp_path / "t.csv", schema, iter([pa.RecordBatch.from_pylist([{"note": "a\rb", "n": 1}], schema)]))
+    assert (tmp_path / "t.csv").read_bytes().decode() == '\ufeffnote,n\n"a\rb",1\n'

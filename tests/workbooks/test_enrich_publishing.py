@@ -89,6 +89,7 @@ def test_a_refused_publication_says_why(site: Tableau, extract: Path) -> None:
 
 @pytest.mark.parametrize(("words", "environment", "said"), [
     ([], TOKENS, "--publish needs --tableau-url with Tableau's address"),
+    (["--tableau-url", "https://tableau.corp:99999"], TOKENS, "--publish needs --tableau-url with Tableau's address"),
     (["--tableau-url", "http://127.0.0.1:9"], {TOKEN_NAME: "x", TOKEN_SECRET: ""},
      "set TABLEAU_TOKEN_NAME and TABLEAU_TOKEN_SECRET (missing: TABLEAU_TOKEN_SECRET)"),
 ])

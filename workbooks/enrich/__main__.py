@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from workbooks.enrich import hyper
 from workbooks.enrich.answering import Asking
-from workbooks.enrich.command_line import base_of, checked, opened, parser, source_of
+from workbooks.enrich.checking import check_against_model
+from workbooks.enrich.command_line import base_of, check_unchanged, checked, opened, parser, source_of
 from workbooks.enrich.enriching import Plan, enrich, summary
 from workbooks.enrich.errors import EnrichError
 from workbooks.enrich.fields import ARGUMENTS, chosen
 from workbooks.enrich.finding_server import Found, Wishes, found_server
 from workbooks.enrich.journal import Journal
+from workbooks.enrich.picture_texts import asked_texts
 from workbooks.enrich.publishing import Place
 from workbooks.enrich.table import image_column
 
@@ -59,22 +62,31 @@ def _run(arguments: argparse.Namespace) -> None:
         table, name = opened(arguments, journal)
         image = image_column(table, name)
         with found_server(wishes, _say) as found:
-            plan, asking = _planned(arguments, found, partial(Plan, table, image, base, out=arguments.out))
-            job = plan.job(source, asking.pin(), dict(asking.arguments))
+            asking = _asking(arguments, found, base)
+            plan = Plan(table, image, base, asking.fields, arguments.out,
+                        check=partial(check_unchanged, arguments, source), is_listing=arguments.input.is_dir())
+            pinned = asking.pin()
+            check_against_model(asking)
+            job = plan.job(source, pinned, dict(asking.arguments))
             reasons = enrich(plan, asking, journal, done=journal.begin(job, say=_say), say=_say)
     for line in summary(table.rows, reasons, arguments.out):
         _say(line)
 
 
-def _planned(arguments: argparse.Namespace, found: Found, plan_of: partial[Plan]) -> tuple[Plan, Asking]:
+def _asking(arguments: argparse.Namespace, found: Found, base: Path | None) -> Asking:
     given = {name: getattr(arguments, name) for name in ARGUMENTS if getattr(arguments, name) is not None}
+    if "to" in given:
+        given["to"] = asked_texts([given["to"]], base)[0]
     names = [name.strip() for name in arguments.fields.split(",") if name.strip()]
     fields = chosen(names, found.functions, given)
-    return plan_of(fields=fields), Asking(found.server, fields, arguments.model, given)
+    return Asking(found.server, fields, arguments.model, given, say=_say)
 
 
 def _say(line: str) -> None:
-    print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+    try:
+        print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+    except OSError:  # nobody reads any more, as with | head: OUT is written all the same
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
 
 
 if __name__ == "__main__":

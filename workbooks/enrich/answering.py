@@ -6,13 +6,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from workbooks.enrich.errors import StalledError
+from workbooks.enrich.errors import ServerAwayError, StalledError
 from workbooks.enrich.fields import STATUS, Field
 from workbooks.enrich.server_http import ServerHttp
 
@@ -24,6 +24,8 @@ _DEADLINE_S = 10.0
 _GRACE_S = 120.0
 _PENDING = "pending"
 _PAUSE_S = 0.5
+_LOOK_S = 0.2
+_TELL_S = 10.0  # for so long a server may be full before that is said
 PATIENCE_S = 900.0
 """Without one more answer for so long, it is given up."""
 
@@ -46,6 +48,7 @@ class Asking:
         stopped: set when nothing is to be asked any more.
         arguments: of the fields.
         tell: told how many rows got an answer, from any thread.
+        say: told once, from any thread, that the server is full.
     """
 
     server: ServerHttp
@@ -53,12 +56,17 @@ class Asking:
     model: str | None
     arguments: Mapping[str, Any]
     tell: Callable[[int], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
     clock: Callable[[], float] = time.monotonic
     patience_s: float = PATIENCE_S
     stopped: threading.Event = field(default_factory=threading.Event)
+    _last: float = field(init=False, default=0.0)
+    _is_said: bool = field(init=False, default=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def pin(self) -> Pinned:
         """Ask for no picture: the server says which version answers, or why the request cannot be."""
+        self._last = self.clock()
         answer = self._ask([])
         found = Pinned(str(answer["model"]), str(answer["version"]))
         self.model = f"{found.model}@{found.version}"
@@ -73,7 +81,7 @@ class Asking:
         """
         values: list[list[Any]] = [[None] * len(texts) for _ in self.fields]
         waiting = list(range(len(texts)))
-        last = self.clock()
+        self._last = self.clock()
         while waiting:
             columns = self._ask([texts[row] for row in waiting])["columns"]
             for column, asked in zip(values, self.fields, strict=True):
@@ -81,9 +89,9 @@ class Asking:
                     column[row] = value
             left = [row for row, status in zip(waiting, columns[STATUS], strict=True) if status == _PENDING]
             if len(left) < len(waiting):
-                last = self.clock()
+                self._last = self.clock()
                 self.tell(len(waiting) - len(left))
-            elif self.clock() - last > self.patience_s:
+            elif self.clock() - self._last > self.patience_s:
                 raise StalledError(f"{len(left):,} pictures stay pending, such as {texts[left[0]]}: look whether their"
                                    " disk or web server answers; the same command goes on.")
             else:
@@ -100,24 +108,62 @@ class Asking:
                 for batch in batches:
                     under_way.append((batch, pool.submit(self.columns, texts_of(batch))))
                     if len(under_way) > _AT_A_TIME:
-                        first, answer = under_way.popleft()
-                        yield first, answer.result()
+                        yield _first(under_way)
                 while under_way:
-                    first, answer = under_way.popleft()
-                    yield first, answer.result()
+                    yield _first(under_way)
             finally:
-                self.stopped.set()
-                for _, answer in under_way:
-                    answer.cancel()
+                self._stop([answer for _, answer in under_way])
+
+    def _stop(self, unwanted: Sequence[Future[list[pa.Array]]]) -> None:
+        """Ask for nothing more, and wait for no answer that nobody wants."""
+        self.stopped.set()
+        running = {answer for answer in unwanted if not answer.cancel()}
+        while wait(running, timeout=0).not_done:
+            self.server.interrupt()
+            wait(running, timeout=_LOOK_S)
 
     def _ask(self, texts: Sequence[str | None]) -> Any:
-        if self.stopped.is_set():
-            raise StalledError("Stopped; the same command goes on.")
-        body = {"paths": list(texts), "fields": [one.name for one in self.fields], "deadline_s": _DEADLINE_S,
+        names = [one.name for one in self.fields]
+        body = {"paths": list(texts), "fields": names, "deadline_s": _DEADLINE_S,
                 "arguments": {name: value for name, value in self.arguments.items() if value is not None}}
         if self.model is not None:
             body["model"] = self.model
-        return self.server.post("/v1/classify", body, timeout_s=_DEADLINE_S + _GRACE_S)
+        answer = self.server.post("/v1/classify", body, timeout_s=_DEADLINE_S + _GRACE_S, stopped=self.stopped,
+                                  full=self._be_patient)
+        if not _is_answer(answer, names, len(texts)):
+            raise ServerAwayError(f"What answers at {self.server.url} gives no answers of Pixfield's: name the address"
+                                  " of a Pixfield server with --server.")
+        return answer
+
+    def _be_patient(self, why: str) -> None:
+        """Say that the server is full, and raise where it has been for too long while no row got an answer."""
+        full_s = self.clock() - self._last
+        if full_s > self.patience_s:
+            raise StalledError(f"The server at {self.server.url} has been full for {self.patience_s / 60:.0f} minutes"
+                               f" ({why.rstrip('.')}): look at what it does, or give the same command later; it goes"
+                               " on.")
+        with self._lock:
+            if full_s < _TELL_S or self._is_said:
+                return
+            self._is_said = True
+        self.say(f"The server is full ({why.rstrip('.')}): waiting until it has room.")
+
+
+def _first(under_way: deque[tuple[pa.RecordBatch, Future[list[pa.Array]]]]) -> tuple[pa.RecordBatch, list[pa.Array]]:
+    """The first batch with its answers; it is under way until they are there."""
+    batch, answer = under_way[0]
+    columns = answer.result()
+    under_way.popleft()
+    return batch, columns
+
+
+def _is_answer(answer: object, names: Sequence[str], rows: int) -> bool:
+    """Whether it says who answers and has a value a row for each field."""
+    if not isinstance(answer, dict) or not {"model", "version"} <= answer.keys() or not isinstance(
+            answer.get("columns"), dict):
+        return False
+    columns = [answer["columns"].get(name) for name in names]
+    return all(isinstance(column, list) and len(column) == rows for column in columns)
 
 
 def failures(status: pa.Array) -> Counter[str]:

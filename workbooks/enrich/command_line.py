@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from workbooks.enrich.checking import check_numbers
 from workbooks.enrich.csv_table import CsvTable
 from workbooks.enrich.errors import InputError, OutputError
 from workbooks.enrich.journal import Journal
@@ -31,7 +32,8 @@ def parser() -> argparse.ArgumentParser:
     add("--rank", type=int, help="for the fields label_at and confidence_at: 1 is the most probable class")
     add("--label", help="for the field probability: the class")
     add("--threshold", type=float, help="for the field needs_review: a confidence, 0 to 1")
-    add("--to", metavar="PICTURE", help="for the field similarity: the picture to compare with")
+    add("--to", metavar="PICTURE", help="for the field similarity: the picture to compare with;"
+        " a relative path begins where those of the rows do")
     add("--base", type=Path, metavar="DIR", help="where relative paths begin (default: INPUT's folder)")
     add("--as-written", action="store_true", help="send paths as they stand, for a server on another machine")
     add("--sheet", metavar="NAME", help="Excel: the sheet (default: the first)")
@@ -58,7 +60,15 @@ def parser() -> argparse.ArgumentParser:
 
 def checked(arguments: argparse.Namespace) -> None:
     """Raise where INPUT and OUT cannot be what they are, before anything is started."""
-    _check_out(arguments)
+    check_numbers(vars(arguments))
+    try:
+        _check_out(arguments)
+        _check_input(arguments)
+    except OSError as exc:  # a name that is too long, a folder that may not be looked into
+        raise InputError(f"{exc.filename} cannot be looked at ({exc.strerror}): name another file or folder.") from exc
+
+
+def _check_input(arguments: argparse.Namespace) -> None:
     path: Path = arguments.input
     if not path.exists():
         raise InputError(f"There is no file or folder {path}.")
@@ -71,6 +81,8 @@ def checked(arguments: argparse.Namespace) -> None:
     if path.suffix.lower() not in (*_CSV, *_EXCEL, *_PARQUET):
         raise InputError(f"{path}: expected a folder of pictures or a file that ends in"
                          f" {', '.join((*_CSV, *_EXCEL, *_PARQUET))}; Excel saves older workbooks as .xlsx.")
+    if not path.is_file():
+        raise InputError(f"{path} is a pipe or a device, which can be read only once: save it as a file first.")
     if not arguments.image_column:
         raise InputError("Name the column of paths or URLs with --image-column.")
 
@@ -116,6 +128,17 @@ def source_of(arguments: argparse.Namespace) -> dict[str, Any]:
     signature = [] if path.is_dir() else [found.st_size, found.st_mtime_ns]
     return {"path": str(path), "signature": signature, "sheet": arguments.sheet, "encoding": arguments.encoding,
             "separator": arguments.separator}
+
+
+def check_unchanged(arguments: argparse.Namespace, source: dict[str, Any]) -> None:
+    """Raise InputError where INPUT is not any more what `source_of` found."""
+    try:
+        is_unchanged = source_of(arguments) == source
+    except OSError:
+        is_unchanged = False
+    if not is_unchanged:
+        raise InputError(f"{arguments.input} has changed while it was read, so nothing is written: give the same"
+                         " command again when nobody writes to it.")
 
 
 def base_of(arguments: argparse.Namespace) -> Path | None:

@@ -13,27 +13,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbooks.enrich.answering import ROWS, Asking, Pinned, failures
-from workbooks.enrich.errors import OutputError
+from workbooks.enrich.errors import EnrichError, InputError, OutputError
 from workbooks.enrich.fields import STATUS, Field
 from workbooks.enrich.journal import Journal
 from workbooks.enrich.names import unique
 from workbooks.enrich.outputs import FORMATS
-from workbooks.enrich.picture_texts import asked_texts
+from workbooks.enrich.picture_texts import asked_texts, listed_texts
 from workbooks.enrich.progress import Progress
 from workbooks.enrich.table import Table
 
 Say = Callable[[str], None]
+_NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: the column at `image` of `table` is asked for `fields`, and OUT has both."""
+    """What is to be done: the column at `image` of `table` is asked for `fields`, and OUT has both.
+
+    `check` raises where INPUT is not any more what `table` was counted from. In a listing the names are files' own.
+    """
 
     table: Table
     image: int
     base: Path | None
     fields: Sequence[Field]
     out: Path
+    check: Callable[[], None] = lambda: None
+    is_listing: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -53,7 +59,8 @@ class Plan:
 
     def texts(self, batch: pa.RecordBatch) -> list[str | None]:
         """What the server is asked for the rows of a batch."""
-        return asked_texts(pc.cast(batch.column(self.image), pa.string()).to_pylist(), self.base)
+        texts_of = listed_texts if self.is_listing else asked_texts
+        return texts_of(pc.cast(batch.column(self.image), pa.string()).to_pylist(), self.base)
 
     def job(self, source: dict[str, Any], pinned: Pinned, arguments: dict[str, Any]) -> dict[str, Any]:
         """What must be the same for finished batches to be gone on with."""
@@ -74,9 +81,9 @@ def enrich(plan: Plan, asking: Asking, journal: Journal, *, done: int, say: Say)
     if done:
         say(f"{before:,} of {plan.table.rows:,} rows are finished: going on behind them.")
     progress = Progress(plan.table.rows, before)
-    asking.tell = progress.add
+    asking.tell, asking.say = progress.add, say
     count = done
-    with contextlib.closing(asking.answered(plan.table.batches(rows=ROWS, skip=done), plan.texts)) as answered:
+    with contextlib.closing(asking.answered(_read(plan, done), plan.texts)) as answered:
         for batch, columns in answered:
             if count == 0:
                 _hint(plan, columns, say)
@@ -85,28 +92,57 @@ def enrich(plan: Plan, asking: Asking, journal: Journal, *, done: int, say: Say)
     progress.end()
     if plan.table.rows > before:
         say(f"{plan.table.rows - before:,} rows asked, {progress.rate:,.0f} a second.")
-    return _write(plan, journal, count)
+    reasons, filled = _write(plan, journal, count)
+    if sum(reasons.values()) < plan.table.rows:
+        for name in _empty(plan, filled):
+            say(f"The column {name} is empty in every row: --fields note may say why.")
+    return reasons
 
 
-def _write(plan: Plan, journal: Journal, count: int) -> Counter[str]:
-    """OUT from the finished batches, at once."""
+def _read(plan: Plan, skip: int) -> Iterator[pa.RecordBatch]:
+    """The batches behind the first `skip`; raises InputError where they are not those that were counted."""
+    rows = min(skip * ROWS, plan.table.rows)
+    try:
+        for batch in plan.table.batches(rows=ROWS, skip=skip):
+            rows += batch.num_rows
+            yield batch
+    except (EnrichError, OSError, ValueError, pa.ArrowException):
+        plan.check()  # mostly it is no fault of the table, but somebody who writes to it
+        raise
+    plan.check()
+    if rows != plan.table.rows:
+        raise InputError(f"INPUT has {rows:,} rows and had {plan.table.rows:,} before, so nothing is written: give the"
+                         " same command again when nobody writes to it.")
+
+
+def _write(plan: Plan, journal: Journal, count: int) -> tuple[Counter[str], Counter[str]]:
+    """OUT from the finished batches, at once; returns how many rows a reason has, and how many values a column."""
     reasons: Counter[str] = Counter()
+    filled: Counter[str] = Counter()
     finished = journal.finished_file(plan.out.suffix.lower())
     try:
         FORMATS[plan.out.suffix.lower()](finished, plan.schema,
-                                         _counted(journal.batches(count), plan, reasons))
+                                         _counted(journal.batches(count), plan, reasons, filled))
     except OSError as exc:
         raise OutputError(f"{plan.out} cannot be written ({exc.strerror or exc}): mend that; the same command goes on."
                           ) from exc
     journal.finish(finished)
-    return reasons
+    return reasons, filled
 
 
-def _counted(batches: Iterator[pa.RecordBatch], plan: Plan, reasons: Counter[str]) -> Iterator[pa.RecordBatch]:
-    place = len(plan.table.schema) + [field.name for field in plan.fields].index(STATUS)
+def _counted(batches: Iterator[pa.RecordBatch], plan: Plan, reasons: Counter[str], filled: Counter[str]
+             ) -> Iterator[pa.RecordBatch]:
+    place = plan.names[[field.name for field in plan.fields].index(STATUS)]
     for batch in batches:
         reasons.update(failures(batch.column(place)))
+        filled.update({name: batch.num_rows - batch.column(name).null_count for name in plan.names})
         yield batch
+
+
+def _empty(plan: Plan, filled: Counter[str]) -> list[str]:
+    """The columns of answers without any value, but for remarks, of which most pictures have none."""
+    return [name for name, field in zip(plan.names, plan.fields, strict=True) if not filled[name]
+            and field.name != _NOTE]
 
 
 def _hint(plan: Plan, columns: Sequence[pa.Array], say: Say) -> None:

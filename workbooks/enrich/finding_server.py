@@ -89,6 +89,9 @@ def _functions(server: ServerHttp) -> list[dict[str, Any]] | None:
         status, answer, _ = server.once("GET", "/v1/functions")
     except (OSError, http.client.HTTPException):
         return None
+    if status == 401 and server.token_file is not None:
+        raise ServerAwayError(f"The server at {server.url} does not take the token in {server.token_file}: put one that"
+                              " it takes in the first line.")
     if status == 401:
         raise ServerAwayError(f"The server at {server.url} wants a token: name its file with --token-file.")
     rows = answer.get("functions") if isinstance(answer, dict) else None
@@ -122,7 +125,7 @@ def _own_server(wishes: Wishes, settings: dict[str, Any], token_file: Path | Non
     words += [f"--config={wishes.config}"] if wishes.config is not None else []
     words += [f"--token-file={token_file}"] if token_file is not None else []
     if "log_file" not in settings:
-        _log_of(settings).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(_log_of(settings).parent)
         words.append(f"--log-file={_log_of(settings)}")
     say("No server runs: starting one for the time.")
     child = _started(words, say)
@@ -231,6 +234,14 @@ def _own_group() -> dict[str, Any]:
 
 def _log_of(settings: dict[str, Any]) -> Path:
     return Path(settings["state"]) / "logs" / LOG
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ServerAwayError(f"The state folder cannot be written ({exc}): name another one with state in"
+                              " pixfield.toml, or a server with --server.") from exc
 
 
 def _free_port() -> int:

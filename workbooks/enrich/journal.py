@@ -48,7 +48,8 @@ class Journal:
         """Leave the folder where there is something to go on with, else remove it."""
         is_needed = (self.folder / _JOB).exists()
         if not is_needed:
-            self._clear()
+            with contextlib.suppress(OutputError):  # what led here is told, not this
+                self._clear()
         self._lock.release()
         if not is_needed:
             with contextlib.suppress(OSError):  # somebody else has just taken it
@@ -58,7 +59,10 @@ class Journal:
     def finished_file(self, suffix: str) -> Path:
         """Where OUT is made before it is exchanged; nothing is there yet."""
         path = self.folder / f"{FINISHED}{suffix}"
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise not_written(path, exc) from exc
         return path
 
     def prepare(self, source: Mapping[str, Any], *, is_afresh: bool, say: Callable[[str], None]) -> None:
@@ -80,9 +84,7 @@ class Journal:
             if known is not None:
                 say("What was begun before had other options or another version of the model: beginning afresh.")
             self._clear(keep=LISTING)
-            partial = self.folder / f"{_JOB}.partial"
-            partial.write_text(json.dumps({"began": time.time(), "job": job}, ensure_ascii=False), encoding="utf-8")
-            partial.replace(self.folder / _JOB)
+            self._write_job(json.dumps({"began": time.time(), "job": job}))
             return 0
         done = 0
         while self._is_sound(done, rows=int(job["rows_a_batch"])):
@@ -99,8 +101,7 @@ class Journal:
                 writer.write_batch(batch)
             partial.replace(path)
         except OSError as exc:
-            raise OutputError(f"{path} cannot be written ({exc.strerror or exc}): make room; the same command goes on."
-                              ) from exc
+            raise not_written(path, exc) from exc
 
     def batches(self, count: int) -> Iterator[pa.RecordBatch]:
         """The finished batches in order."""
@@ -113,7 +114,16 @@ class Journal:
         except OSError as exc:
             raise OutputError(f"{self.out} cannot be replaced ({exc.strerror}): close the program that has it open, and"
                               " give the same command again; the answers are kept.") from exc
-        self._clear()
+        with contextlib.suppress(OutputError):  # OUT is there; what is left says so the next time
+            self._clear()
+
+    def _write_job(self, text: str) -> None:
+        partial = self.folder / f"{_JOB}.partial"
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self.folder / _JOB)
+        except OSError as exc:
+            raise not_written(self.folder / _JOB, exc) from exc
 
     def _known(self) -> dict[str, Any] | None:
         try:
@@ -125,10 +135,15 @@ class Journal:
         return None
 
     def _clear(self, *, keep: str = "") -> None:
-        (self.folder / _JOB).unlink(missing_ok=True)  # first: without it nothing in the folder counts
-        for path in self.folder.iterdir():
-            if path.name not in (_LOCK, keep):
-                path.unlink()
+        path = self.folder / _JOB
+        try:
+            path.unlink(missing_ok=True)  # first: without it nothing in the folder counts
+            for path in self.folder.iterdir():
+                if path.name not in (_LOCK, keep):
+                    path.unlink()
+        except OSError as exc:
+            raise OutputError(f"{path} cannot be removed ({exc.strerror}): remove {self.folder} yourself, or name"
+                              " another --out.") from exc
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:07d}.arrow"
@@ -143,3 +158,8 @@ class Journal:
             return bool(0 < self._read(number).num_rows <= rows)
         except (OSError, pa.ArrowException):
             return False
+
+
+def not_written(path: Path, exc: OSError) -> OutputError:
+    """The error of a file in the folder, mostly for want of room."""
+    return OutputError(f"{path} cannot be written ({exc.strerror or exc}): make room; the same command goes on.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbooks.enrich import hyper
+from workbooks.enrich.csv_writing import csv_writer
 from workbooks.enrich.python_values import python_values
 from workbooks.enrich.table import one_batch
 
@@ -23,7 +23,7 @@ Write = Callable[[Path, pa.Schema, Iterator[pa.RecordBatch]], None]
 def write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
     """UTF-8 with the mark by which Excel knows it; commas; nothing between them for null."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(schema.names)
         for batch in batches:
             columns = [list(map(_cell, python_values(column))) for column in batch.columns]

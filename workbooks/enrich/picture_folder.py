@@ -5,13 +5,15 @@ The listing is written to a file once, so that an enrichment that goes on has th
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from workbooks.enrich.csv_table import CsvTable
+from workbooks.enrich.csv_writing import csv_writer
 from workbooks.enrich.errors import InputError
+from workbooks.enrich.journal import not_written
 
 PATH, CLASS = "path", "class"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif"})
@@ -25,6 +27,7 @@ def folder_table(folder: Path, listing: Path, *, is_typed: bool) -> CsvTable:
 
     Raises:
         InputError: there are no pictures.
+        OutputError: the listing cannot be written.
     """
     left_out = 0 if listing.exists() else _write(folder, listing)
     table = CsvTable.open(listing, is_typed=is_typed, texts=(PATH, CLASS), encoding="utf-8", separator=",")
@@ -38,19 +41,26 @@ def folder_table(folder: Path, listing: Path, *, is_typed: bool) -> CsvTable:
 
 def _write(folder: Path, listing: Path) -> int:
     """Complete at once or not at all; returns how many have a name that is no text."""
-    left_out = 0
     partial = listing.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        has_classes = any("/" in path for path in _pictures(folder))
-        writer.writerow([PATH, CLASS] if has_classes else [PATH])
-        for path in _pictures(folder):
-            if not _is_text(path):
-                left_out += 1
-                continue
-            place = PurePosixPath(path).parent.name
-            writer.writerow([path, place] if has_classes else [path])
-    partial.replace(listing)
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            left_out = _list(folder, csv_writer(file))
+        partial.replace(listing)
+    except OSError as exc:
+        raise not_written(listing, exc) from exc
+    return left_out
+
+
+def _list(folder: Path, writer: Any) -> int:
+    left_out = 0
+    has_classes = any("/" in path for path in _pictures(folder))
+    writer.writerow([PATH, CLASS] if has_classes else [PATH])
+    for path in _pictures(folder):
+        if not _is_text(path):
+            left_out += 1
+            continue
+        place = PurePosixPath(path).parent.name
+        writer.writerow([path, place] if has_classes else [path])
     return left_out
 
 

@@ -12,10 +12,18 @@ from pathlib import Path
 _IS_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*:[/\\]")
 
 
+def listed_texts(texts: Sequence[str | None], base: Path | None) -> list[str | None]:
+    """The same for names that a folder's listing has: blanks in front and colons belong to them."""
+    return list(texts) if base is None else [None if text is None else _below(base, text) for text in texts]
+
+
 def asked_texts(texts: Sequence[str | None], base: Path | None) -> list[str | None]:
     """What the server is asked for each row; None for `base` leaves every text as it is."""
     if base is None:
         return list(texts)
-    folder = str(base).rstrip("/\\")
     return [text if text is None or not text.strip() or _IS_ABSOLUTE.match(text.strip()) else
-            f"{folder}/{text.strip()}" for text in texts]
+            _below(base, text.strip()) for text in texts]
+
+
+def _below(base: Path, text: str) -> str:
+    return str(base).rstrip("/\\") + "/" + text

@@ -3,6 +3,7 @@ every ten seconds."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -42,8 +43,7 @@ class Progress:
     def end(self) -> None:
         """Leave the line that changes."""
         if self._is_terminal:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
 
     @property
     def rate(self) -> float:
@@ -58,8 +58,13 @@ class Progress:
                 f" {self.rate:,.0f} a second, {duration(left_s)} left")
 
     def _show(self) -> None:
-        self._stream.write(f"\r{self.line()}\x1b[K" if self._is_terminal else f"{self.line()}\n")
-        self._stream.flush()
+        self._write(f"\r{self.line()}\x1b[K" if self._is_terminal else f"{self.line()}\n")
+
+    def _write(self, text: str) -> None:
+        """Where nobody reads any more, the work goes on all the same."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from workbooks.enrich.errors import PublishError
+from workbooks.enrich.server_http import is_address
 
 if TYPE_CHECKING:
     import tableauserverclient as tsc
@@ -36,7 +37,7 @@ class Place:
     def of(cls, *, url: str | None, site: str, project: str, name: str, environment: Mapping[str, str] = os.environ
            ) -> Self:
         """The place; raises PublishError where the address, the token or tableauserverclient is missing."""
-        if not url or not url.startswith(("https://", "http://")):
+        if not url or not is_address(url):
             raise PublishError("--publish needs --tableau-url with Tableau's address, such as"
                                " https://prod-apnortheast-a.online.tableau.com.")
         missing = [variable for variable in (TOKEN_NAME, TOKEN_SECRET) if not environment.get(variable)]

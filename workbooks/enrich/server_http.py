@@ -6,8 +6,11 @@ is full (503, Retry-After) or away for a moment is asked again.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import re
+import socket
 import ssl
 import threading
 import time
@@ -19,11 +22,13 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from workbooks.enrich.errors import ServerAwayError
+from workbooks.enrich.errors import ServerAwayError, StalledError
 
 _AWAY_S = 60.0  # a server that `serve` watches is back within 30
 _AGAIN_S = 0.5
 _LONGEST_WAIT_S = 60
+_CONNECT_S = 10.0
+_PORTS = range(1, 65_536)
 
 
 @dataclass(slots=True)
@@ -34,18 +39,19 @@ class ServerHttp:
         url: such as http://127.0.0.1:9005.
         token_file: its first line is the bearer token; read at every new connection.
         check: called before each attempt; raises when asking again is in vain.
+        sleep: waits for some seconds, or less where the event is set meanwhile.
     """
 
     url: str
     token_file: Path | None = None
     check: Callable[[], None] = lambda: None
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[threading.Event, float], object] = threading.Event.wait
+    clock: Callable[[], float] = time.monotonic
     _local: threading.local = field(default_factory=threading.local)
     _open: list[http.client.HTTPConnection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_address(self.url):
             raise ServerAwayError(f"--server {self.url}: write an address such as http://127.0.0.1:9005.")
 
     def __enter__(self) -> Self:
@@ -61,10 +67,11 @@ class ServerHttp:
         Raises:
             OSError, http.client.HTTPException: the server cannot be reached.
         """
-        connection = self._connection(timeout_s)
+        connection = self._connection()
         try:
             headers = {"Content-Type": "application/json"} | self._authorization()
             body = None if value is None else _encoded(value)
+            _connect(connection, timeout_s)
             connection.request(method, urlsplit(self.url).path.rstrip("/") + path, body, headers)
             response = connection.getresponse()
             data = response.read()
@@ -74,35 +81,53 @@ class ServerHttp:
             connection.close()
             raise
         wait = response.headers.get("Retry-After", "")
-        return response.status, _parsed(data), int(wait) if wait.isdigit() else 0
+        return response.status, _parsed(data), int(wait) if re.fullmatch("[0-9]{1,6}", wait) else 0
 
-    def post(self, path: str, value: object, *, timeout_s: float) -> Any:
+    def post(self, path: str, value: object, *, timeout_s: float, stopped: threading.Event,
+             full: Callable[[str], None]) -> Any:
         """The answer to a POST, however often it has to be asked.
+
+        Args:
+            path: of the server.
+            value: what becomes the body.
+            timeout_s: how long one answer may take.
+            stopped: set, from any thread, when nobody wants the answer any more.
+            full: told why the server is full, each time; raises when it is enough.
 
         Raises:
             ServerAwayError: it is refused, or the server stays away for a minute.
+            StalledError: it was stopped.
         """
         away_since: float | None = None
-        while True:
+        while not stopped.is_set():
             self.check()
             try:
                 status, answer, wait_s = self.once("POST", path, value, timeout_s=timeout_s)
             except (OSError, http.client.HTTPException) as exc:
-                away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > _AWAY_S:
+                away_since = self.clock() if away_since is None else away_since
+                if self.clock() - away_since > _AWAY_S:
                     raise ServerAwayError(f"The server at {self.url} does not answer any more ({exc}): start it, and"
                                           " the same command goes on.") from exc
-                self.sleep(_AGAIN_S)
+                self.sleep(stopped, _AGAIN_S)
                 continue
             if status == 503:
                 away_since = None
-                self.sleep(min(max(wait_s, 1), _LONGEST_WAIT_S))
+                full(reason(answer))
+                self.sleep(stopped, min(max(wait_s, 1), _LONGEST_WAIT_S))
             elif status == 200:
                 return answer
             else:
                 raise ServerAwayError(f"The server at {self.url} refuses ({status}): {reason(answer)}")
+        raise StalledError("Stopped; the same command goes on.")
 
-    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+    def interrupt(self) -> None:
+        """End every request that is under way, in whichever thread; what it waits for fails at once."""
+        for connection in list(self._open):
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # below TLS, which its own thread is in
+
+    def _connection(self) -> http.client.HTTPConnection:
         kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if kept is None:
             parts = urlsplit(self.url)
@@ -111,19 +136,44 @@ class ServerHttp:
                 http.client.HTTPSConnection(host, parts.port, context=ssl.create_default_context())
             self._local.connection = kept
             self._open.append(kept)
-        kept.timeout = timeout_s
-        if kept.sock is not None:
-            kept.sock.settimeout(timeout_s)
         return kept
 
     def _authorization(self) -> dict[str, str]:
         if self.token_file is None:
             return {}
         try:
-            lines = self.token_file.read_text(encoding="utf-8").splitlines()
+            lines = self.token_file.read_text(encoding="ascii").splitlines()  # as the server reads it
         except OSError as exc:
             raise ServerAwayError(f"--token-file {self.token_file} cannot be read ({exc.strerror}).") from exc
-        return {"Authorization": f"Bearer {(lines or [''])[0].strip()}"}
+        except UnicodeDecodeError as exc:
+            raise ServerAwayError(f"--token-file {self.token_file} cannot be read (byte {exc.start} is not ASCII): put"
+                                  " the server's token in its first line.") from exc
+        token = (lines or [""])[0].strip()
+        if not token.isprintable():
+            raise ServerAwayError(f"--token-file {self.token_file} has a control character in its first line: put the"
+                                  " server's token there.")
+        return {"Authorization": f"Bearer {token}"}
+
+
+def is_address(url: str) -> bool:
+    """Whether it is one of HTTP that can be asked: with a host and a port that there are, in plain letters."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")
+        is_place = bool(host) and (parts.port is None or parts.port in _PORTS)
+    except ValueError:  # [ without ], a port that is no number, a name with an empty part
+        return False
+    return parts.scheme in ("http", "https") and is_place and re.fullmatch("[!-~]*", parts.path) is not None
+
+
+def _connect(connection: http.client.HTTPConnection, timeout_s: float) -> None:
+    """Be connected within seconds; then the answer may take its time."""
+    if connection.sock is None:
+        connection.timeout = _CONNECT_S
+        connection.connect()
+    if connection.sock is not None:
+        connection.sock.settimeout(timeout_s)
 
 
 def reason(answer: object) -> str:
