@@ -20,7 +20,6 @@ from models.errors import DataError
 from models.training.augmentation import smaller
 from models.training.loop import Epoch, Training
 from models.training.part import Part
-from models.training.precision import faster
 from models.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -120,16 +119,15 @@ def _train(depth: int, is_residual: bool, training: Part, judged: Part, scale: S
     build = functools.partial(_build, depth=depth, residual=is_residual, width=scale.width,
                               channels=training.pixels.shape[3], classes=int(training.classes.max()) + 1)
     recipe = replace(scale.recipe, seed=seed)
-    precision, _ = faster(build, training.pixels.shape[1], training.pixels.shape[3], recipe)
     name, started = f"{'resnet' if is_residual else 'plain'}-{depth}", time.monotonic()
 
     def told(epoch: Epoch, left_s: float) -> None:
         say(f"{name}, epoch {epoch.number}: training error {1 - epoch.accuracy:.1%}, test error"
             f" {1 - (epoch.validation_accuracy or 0.0):.1%}, about {left_s / 60:.0f} min left")
 
-    trained = Training(build, training, recipe, validation=judged, precision=precision, say=told)
+    trained = Training(build, training, recipe, validation=judged, say=told)  # float32, as the paper: all four alike
     trained.run()
-    say(f"{name}: {time.monotonic() - started:.0f} s in {precision}")
+    say(f"{name}: {time.monotonic() - started:.0f} s")
     return Network(depth, is_residual, tuple(trained.history))
 
 
