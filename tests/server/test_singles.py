@@ -125,7 +125,7 @@ def test_flask_answers_any_other(site: Address, past_flask: list[bool], body: ob
 @pytest.mark.parametrize(("body", "headers"), [
     (b"{", {}), (b"\xff", {}), (b'{"paths": ["\\ud800"]}', {}),
     (b'{"paths": ["0.png"]}', {"Content-Type": "text/plain"}),
-    (gzip.compress(b'{"paths": ["0.png"]}'), {"Content-Encoding": "gzip"}),
+    (gzip.compress(b'{"paths": ["0.png"]}', mtime=0), {"Content-Encoding": "gzip"}),
     (b'{"paths": ["0.png"]}', {"Content-Encoding": "br"}),
 ])
 def test_flask_reads_what_is_no_plain_json(site: Address, past_flask: list[bool], body: bytes, headers: dict[str, str]
