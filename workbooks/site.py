@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -22,13 +23,16 @@ class AwayError(OSError):
 
 
 def is_address(url: str) -> bool:
-    """`url` is one that a request can be sent to."""
+    """Whether it can be asked over HTTP: it has a host and a port that there are, and a path in plain letters."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 \
-            and url == url.strip()
-    except ValueError:
+        host = parts.hostname or ""
+        host.encode("idna")
+        is_place = bool(host) and parts.port != 0
+    except ValueError:  # [ without ], a port that is no number or too large, a name with an empty part
         return False
+    return parts.scheme in ("http", "https") and is_place and url == url.strip() \
+        and re.fullmatch("[!-~]*", parts.path) is not None
 
 
 def is_sendable(token: str) -> bool:

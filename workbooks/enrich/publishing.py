@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from workbooks.enrich.errors import PublishError
-from workbooks.enrich.server_http import is_address
+from workbooks.site import is_address
 
 if TYPE_CHECKING:
     import tableauserverclient as tsc

@@ -23,12 +23,12 @@ from urllib.parse import urlsplit
 import orjson
 
 from workbooks.enrich.errors import ServerAwayError, StalledError
+from workbooks.site import is_address
 
 _AWAY_S = 60.0  # a server that `serve` watches is back within 30
 _AGAIN_S = 0.5
 _LONGEST_WAIT_S = 60
 _CONNECT_S = 10.0
-_PORTS = range(1, 65_536)
 
 
 @dataclass(slots=True)
@@ -153,18 +153,6 @@ class ServerHttp:
             raise ServerAwayError(f"--token-file {self.token_file} has a control character in its first line: put the"
                                   " server's token there.")
         return {"Authorization": f"Bearer {token}"}
-
-
-def is_address(url: str) -> bool:
-    """Whether it is one of HTTP that can be asked: with a host and a port that there are, in plain letters."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        host.encode("idna")
-        is_place = bool(host) and (parts.port is None or parts.port in _PORTS)
-    except ValueError:  # [ without ], a port that is no number, a name with an empty part
-        return False
-    return parts.scheme in ("http", "https") and is_place and re.fullmatch("[!-~]*", parts.path) is not None
 
 
 def _connect(connection: http.client.HTTPConnection, timeout_s: float) -> None:
