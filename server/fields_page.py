@@ -14,11 +14,11 @@ from server.functions import FUNCTIONS
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222;
-  background: #fff }
+  background: #fff; overflow-wrap: anywhere }
 h2 { font-size: 1.05rem; margin: 2rem 0 0; font-family: ui-monospace, monospace }
 p { margin: .3rem 0 }
 code { display: block; margin: .3rem 0; padding: .4rem .6rem; background: #f2f4f7; border-radius: 4px;
-  font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all }
+  font-size: .85rem; white-space: pre-wrap; user-select: all }
 small { color: #555 }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #1b1d21 } code { background: #2a2d33 }
   small { color: #aaa } }

@@ -19,8 +19,8 @@ PARAMETERS = {"rank": "[Rank]", "label": "[Class]", "threshold": "[Threshold]", 
 SUFFIXES = {"string": "STR", "number": "REAL", "boolean": "BOOL"}
 TYPES = {"string": "text", "number": "decimal number", "boolean": "yes or no", "object": "a table"}
 
-EXAMPLE_PICTURE = "digit-8.png"
-EXAMPLE_ARGUMENTS = {"rank": 2, "label": "3", "threshold": 0.8, "to": "digit-3.png"}
+EXAMPLE_PICTURE = "picture-08.png"
+EXAMPLE_ARGUMENTS = {"rank": 2, "label": "3", "threshold": 0.8, "to": "picture-03.png"}
 """What the examples in the function table are answers to."""
 
 ADDRESSING = "Compute Using: Image Path"

@@ -110,7 +110,7 @@ FUNCTIONS = _table(
              "c73999348f13033", has_model=False),
     Function("image_table", ("paths",), "object",
              "Every column at once, for Table Extensions and Prep: " + ", ".join(("path", *TABLE_FIELDS)) + ".",
-             {"path": ["digit-8.png"], "label": ["8"], "confidence": [0.999023], "status": ["ok"]}),
+             {"path": ["picture-08.png"], "label": ["8"], "confidence": [0.999023], "status": ["ok"]}),
 )
 """Function name -> row. Only what works stands here."""
 

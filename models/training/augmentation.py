@@ -1,18 +1,24 @@
-"""Training pictures from training pictures: moved, mirrored, partly blanked; whole batches, uint8 in and out."""
+"""Training pictures from training pictures: moved, distorted, mirrored, partly blanked; batches, uint8 in and out."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.distortion import distorted
+from models.training.look import Look
 from models.training.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
 
 
-def augment(pixels: Pixels, recipe: Recipe, random: np.random.Generator) -> Pixels:
-    """Each picture of uint8 (N, S, S, C) changed in its own way; the argument stays as it is."""
-    changed = _shifted(pixels, round(recipe.shift * pixels.shape[1]), random)
+def augment(pixels: Pixels, recipe: Recipe, random: np.random.Generator, look: Look | None = None) -> Pixels:
+    """Each picture of uint8 (N, S, S, C) changed in its own way, its look kept; the argument stays as it is."""
+    look = look or Look()
+    if recipe.distort:
+        changed = distorted(pixels, recipe.distort, recipe.shift, look, random)
+    else:
+        changed = look.grained(_shifted(pixels, round(recipe.shift * pixels.shape[1]), random))
     if recipe.flip:
         mirrored = random.random(len(changed)) < 0.5
         changed[mirrored] = changed[mirrored, :, ::-1]

@@ -41,7 +41,8 @@ class Choice:
 def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[str], None]) -> Choice:
     """The choice for an order, to be trained until `ends_at` (time.monotonic())."""
     recipe = Recipe(epochs=_MOST_EPOCHS, flip=bool(order.flip), seed=order.seed, batch_size=_batch(len(material.train)),
-                    balance=_BALANCE if are_unequal(material.data.counts()) else 0.0, erase=order.erase)
+                    balance=_BALANCE if are_unequal(material.data.counts()) else 0.0, erase=order.erase,
+                    distort=order.distort)
     if recipe.balance:
         say("Pictures of small classes count more in training, by the square root of what would make classes equal.")
     if order.architecture == "auto" and order.start is None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models.data.balance import class_weights
 from models.training.augmentation import augment, smaller
 from models.training.checkpoint import Checkpoint
+from models.training.look import Look
 from models.training.pace import Pace
 from models.training.part import Part
 from models.training.recipe import Recipe, layers
@@ -84,6 +85,7 @@ class Training:
     _model: Any = None
     _side: int = 0
     _pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.uint8))
+    _look: Look = field(default_factory=Look)
 
     def run(self) -> Any:
         """The trained network at the full side in float32, without an optimizer."""
@@ -137,6 +139,7 @@ class Training:
         if weights is not None:
             self._model.set_weights(weights)
         self._pixels, self._side = smaller(self.data.pixels, side), side
+        self._look = Look.of(self._pixels)
         self._compile()
 
     def _compile(self) -> None:
@@ -178,7 +181,7 @@ class Training:
 
     def _prepare(self, rows: NDArray[np.int64], random: np.random.Generator
                  ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        pixels = augment(self._pixels[rows], self.recipe, random)
+        pixels = augment(self._pixels[rows], self.recipe, random, self._look)
         classes = self._model.output_shape[-1]
         return pixels.astype(np.float32), np.eye(classes, dtype=np.float32)[self.data.classes[rows]]
 

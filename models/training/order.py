@@ -21,9 +21,9 @@ class Order:
 
     `test` is a source of its own that judges in place of a part of `source`. `labels` are the classes' names in the
     order that the source has them, as `a,b,c` or a file with one a line. `flip` is None where the data decides,
-    `erase` the share of the side of a square that is blanked out. `start` is a version to go on from. `note` is
-    kept with the version as it is. `work` is the folder of checkpoints. `report` is where the evaluation's page goes,
-    else into the version.
+    `erase` the share of the side of a square that is blanked out, `distort` 0..1 how much pictures are turned, zoomed
+    and sheared. `start` is a version to go on from. `note` is kept with the version as it is. `work` is the folder of
+    checkpoints. `report` is where the evaluation's page goes, else into the version.
     """
 
     source: str
@@ -38,6 +38,7 @@ class Order:
     labels: str | None = None
     flip: bool | None = None
     erase: float = 0.0
+    distort: float = 0.0
     start: str | None = None
     seed: int = 1
     is_resumed: bool = False

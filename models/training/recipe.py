@@ -20,7 +20,8 @@ class Recipe:
     normalization, which the rates of the former blow up. `peak` is the highest learning rate. `weight_decay` is
     decoupled from the gradient: with momentum m it acts as an L2 term of `weight_decay * (1 - m)`. `shift` is the share
     of the side by which pictures are moved at most, `erase` the share of the side of a square that is blanked out
-    (DeVries and Taylor 2017, "Cutout"), `flip` mirrors half of them left to right. `small` is the share of the cycle
+    (DeVries and Taylor 2017, "Cutout"), `flip` mirrors half of them left to right, `distort` 0..1 is how much they are
+    turned, zoomed and sheared (`models.training.distortion`). `small` is the share of the cycle
     that runs on pictures of `small_side` of the side: a network that ends in an average takes any size, and half the
     side is a quarter of the work. With `balance` b a picture of a class
     counts as the b-th power of what would make all classes count the same: 0 not at all, 1 wholly (Mahajan et al. 2018,
@@ -40,6 +41,7 @@ class Recipe:
     shift: float = 1 / 8
     flip: bool = False
     erase: float = 0.0
+    distort: float = 0.0
     small: float = 0.5
     small_side: float = 0.625
     balance: float = 0.0

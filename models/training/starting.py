@@ -86,7 +86,7 @@ class Start:
         kept = self.version.spec.about["recipe"]
         earlier: dict[str, Any] = {name: kept[name] for name in _KEPT}
         return replace(recipe, **earlier, peak=_PEAK * kept["peak"], small=0.0, flip=recipe.flip or kept["flip"],
-                       erase=recipe.erase or kept["erase"])
+                       erase=recipe.erase or kept["erase"], distort=recipe.distort or kept.get("distort", 0.0))
 
     def about(self) -> dict[str, Any]:
         """What the card of the new version says of this one."""

@@ -11,10 +11,12 @@ import pytest
 
 from models import digits
 from models.calibration import calibrate, expected_calibration_error
-from models.distortion import distort
+from models.data.digits_source import DIGITS
+from models.data.loading import load
 from models.golden import check_decode, check_engine
 from models.onnx_export import onnx_run
 from models.picture import read_picture
+from models.training.material import deal
 from models.version import ModelVersion
 
 
@@ -41,14 +43,13 @@ SPLIT = "929443d40f4e572c"
 
 
 def test_training_parts_do_not_overlap(data: digits.Digits) -> None:
-    """Fit, validation and held-out parts are together all pictures, each once."""
-    from models.train_digits import Recipe, split
-
-    parts = split(data, Recipe())
-    assert sum(len(part.classes) for part in parts) == len(data.classes)
-    every = sorted(one.tobytes() for part in parts for one in part.ink)
-    assert every == sorted(one.tobytes() for one in data.ink)
-    np.testing.assert_array_equal(parts[2].pixels, data.pixels[data.is_held_out])
+    """What `train sklearn:digits` trains on, validates and tests with are together all pictures, each once."""
+    source = load(DIGITS)
+    dealt = deal(source, seed=1, alike=None)
+    assert sorted(np.concatenate([dealt.train, dealt.validation, dealt.test])) == list(range(len(data.classes)))
+    np.testing.assert_array_equal(dealt.test, np.flatnonzero(data.is_held_out))
+    np.testing.assert_array_equal(source.pixels, data.pixels)
+    assert source.names[7] == digits.file_name(7)
 
 
 def test_the_demos_files_are_what_training_saw(data: digits.Digits) -> None:
@@ -70,17 +71,6 @@ def test_ink_0_to_16_is_grey_0_to_255() -> None:
     assert (pixels[:4, :4] == 255).all()
     assert (pixels[-4:, -4:] == 128).all()
     assert pixels.sum(dtype=int) == 16 * (255 + 128)
-
-
-def test_distortion_keeps_the_look(data: digits.Digits) -> None:
-    """Ink stays 0..16, a seed repeats itself, and a digit keeps most of its ink."""
-    ink = data.ink[:50]
-    moved = distort(ink, np.random.default_rng(5))
-    np.testing.assert_array_equal(moved, distort(ink, np.random.default_rng(5)))
-    assert moved.dtype == np.uint8
-    assert moved.max() <= 16
-    assert (moved != ink).any(axis=(1, 2)).all()
-    assert 0.85 < moved.sum(dtype=int) / ink.sum(dtype=int) < 1.15
 
 
 def test_the_digits_need_no_keras() -> None:
@@ -115,6 +105,6 @@ def test_the_shipped_version_knows_the_held_out_digits(shipped: ModelVersion, da
     assert expected_calibration_error(calibrated, data.classes[held_out]) < 0.02
 
 
-def test_the_shipped_version_was_trained_on_this_data(shipped: ModelVersion, data: digits.Digits) -> None:
-    """The digest of the data stands in model.json."""
-    assert shipped.spec.about["data"]["sha256"] == data.digest
+def test_the_shipped_version_was_trained_on_this_data(shipped: ModelVersion) -> None:
+    """The digest of the source stands in model.json."""
+    assert shipped.spec.about["data"]["sha256"] == load(DIGITS).digest

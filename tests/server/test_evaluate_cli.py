@@ -39,7 +39,7 @@ def test_the_shipped_model_is_as_good_as_its_card_says(capsys: pytest.CaptureFix
     """The command of the README: accuracy, log-loss and calibration of the pictures that were held out, without Keras'
     help."""
     found = _json(capsys, "digits@1", "sklearn:digits")
-    card = Registry([STORE]).resolve("digits@1").spec.about["measured"]["held_out"]
+    card = Registry([STORE]).resolve("digits@1").spec.about["measured"]["test"]
     assert found["subject"] == {"model": "digits@1", "source": "sklearn:digits", "part": "its test part",
                                 "engine": "onnxruntime"}
     assert found["pictures"] == card["pictures"]

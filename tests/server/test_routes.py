@@ -82,7 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, version: ModelVersion, engine
     """One server for all tests that leave it as it was, with golden pictures under the names of `NAMES`."""
     folder = tmp_path_factory.mktemp("site")
     golden = version.folder / "golden"
-    for name, source in (("0.png", "digit-0.png"), ("1.png", "digit-1.png"), ("日本/写真.png", "digit-2.png")):
+    for name, source in (("0.png", "picture-00.png"), ("1.png", "picture-01.png"), ("日本/写真.png", "picture-02.png")):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes((golden / source).read_bytes())
     (folder / "broken.png").write_bytes(b"no picture")
@@ -242,7 +242,7 @@ def test_functions_and_fields_mean_the_same(site: Site) -> None:
 
 def files(version: ModelVersion, *names: str) -> list[tuple[io.BytesIO, str]]:
     """Golden pictures under other names, as a test client sends them."""
-    return [(io.BytesIO((version.folder / "golden" / f"digit-{number}.png").read_bytes()), name)
+    return [(io.BytesIO((version.folder / "golden" / f"picture-{number:02d}.png").read_bytes()), name)
             for number, name in enumerate(names)]
 
 

@@ -329,11 +329,11 @@ def test_a_damaged_model_is_told_and_comes_back_when_mended(models: Settings) ->
 
 def test_a_start_without_a_usable_model_says_why_and_goes_on(models: Settings, wait_until: WaitUntil) -> None:
     """Requests that name another model could still be served."""
-    (models.store / "digits" / "1" / "golden" / "digit-3.png").write_bytes(b"damaged")
+    (models.store / "digits" / "1" / "golden" / "picture-03.png").write_bytes(b"damaged")
     with closing(Service(models)) as service:
         service.start()
         wait_until(lambda: service.is_filled)
-        assert (service.is_ready, "golden/digit-3.png has SHA-256" in (service.fault or "")) == (False, True)
+        assert (service.is_ready, "golden/picture-03.png has SHA-256" in (service.fault or "")) == (False, True)
 
 
 def test_a_start_that_fails_for_an_unknown_reason_says_so(settings: Settings, wait_until: WaitUntil,

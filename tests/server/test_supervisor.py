@@ -94,7 +94,7 @@ def refusal(settings: Settings, log_folder: Path | None) -> str:
 def test_a_killed_server_comes_back_with_its_answers(alone: Settings, pictures: Pictures, version: ModelVersion,
                                                      tmp_path: Path, wait_until: WaitUntil) -> None:
     """What was committed is answered without the model; in the end no process is left and the port is free."""
-    pictures.write("a.png", (version.folder / "golden" / "digit-5.png").read_bytes())
+    pictures.write("a.png", (version.folder / "golden" / "picture-05.png").read_bytes())
     said: list[str] = []
     with Supervisor(alone, log_folder=tmp_path, say=said.append) as supervisor, watching(supervisor):
         first = classify(supervisor.url, "a.png")
