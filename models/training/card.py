@@ -45,6 +45,7 @@ def about(order: Order, material: Material, trained: Trained, doubted: Sequence[
         "leaderboard": [dict(row) for row in choice.leaderboard],
         "learning_curve": None if choice.curve is None else asdict(choice.curve),
         "recipe": asdict(choice.recipe),
+        **({"tries": [dict(one) for one in choice.tries]} if choice.tries else {}),
         "precision": choice.precision,
         "epochs": len(trained.history),
         "history": [_rounded(epoch) for epoch in trained.history],

@@ -25,7 +25,8 @@ _MOST_EPOCHS = 100  # a small data set is not gone through more often than this,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A network and a recipe; `why` explains them, `leaderboard` is what they were chosen from."""
+    """A network and a recipe; `why` explains them, `leaderboard` is what they were chosen from, `tries` what each of
+    several starts came to."""
 
     architecture: str
     build: Callable[[int], Any] = field(compare=False)
@@ -36,6 +37,7 @@ class Choice:
     curve: Curve | None = None
     is_fine_tuned: bool = False
     start: Start | None = field(default=None, compare=False)
+    tries: tuple[Mapping[str, Any], ...] = ()
 
 
 def choose(order: Order, material: Material, *, ends_at: float, say: Callable[[str], None]) -> Choice:

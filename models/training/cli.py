@@ -18,6 +18,7 @@ from models.architectures import table
 from models.command_line import Parser, model_name
 from models.data.reading import Wishes
 from models.errors import ModelError
+from models.spec import SPEC_FILE
 from models.training.order import Order, seconds_of
 from models.training.starting import version_of
 
@@ -142,8 +143,12 @@ def _report(text: str) -> Path:
 
 
 def _shown(words: Sequence[str]) -> str:
-    """The command for the card: paths by their last part, since others have them elsewhere."""
-    return f"{PROGRAM} " + shlex.join(Path(word).name if _is_path(word) else word for word in words)
+    """The command for the card: paths by their last part, since others have them elsewhere, versions by their name."""
+    return f"{PROGRAM} " + shlex.join(_last(Path(word)) if _is_path(word) else word for word in words)
+
+
+def _last(path: Path) -> str:
+    return f"{path.parent.name}@{path.name}" if (path / SPEC_FILE).is_file() else path.name
 
 
 def _is_path(word: str) -> bool:

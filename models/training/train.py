@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,18 @@ from numpy.typing import NDArray
 from models.adding import next_version
 from models.calibration import calibrate, expected_calibration_error, fit_temperature, negative_log_likelihood
 from models.data.entries import Problem
-from models.errors import ModelError
 from models.export import export_version
 from models.interval import wilson
 from models.spec import ModelSpec
 from models.training.card import about
 from models.training.choice import Choice, builder, choose, start_of
-from models.training.fine_tuning import FineTuning
-from models.training.loop import DivergedError, Epoch, Training, predict
+from models.training.loop import Epoch, predict
 from models.training.material import Material, gather, tell
 from models.training.order import Order
 from models.training.referencing import Kept, reference_of
 from models.training.report import report
 from models.training.suspects import suspects
+from models.training.tries import Try, Trying
 from models.training.unfinished import Unfinished
 from models.version import ModelVersion
 
@@ -73,12 +72,12 @@ def train(order: Order, *, say: Say, started: float) -> ModelVersion:
     choice, spent_s = _chosen(order, material, unfinished, ends_at=started + order.budget_s - reserve_s, say=say,
                               started=started)
     within_s = order.budget_s - reserve_s - spent_s
-    model, choice, history = _train(choice, material, unfinished, within_s=within_s, spent_s=spent_s, say=say)
-    trained = finish(model, choice, history, material, started=started, say=say)
+    best = Trying(material, unfinished, say).run(choice, within_s=within_s, spent_s=spent_s)
+    trained = finish(best, material, started=started, say=say)
     doubted = suspects(material, trained)
     tell(doubted, say)
     version = write(order, material, trained, doubted,
-                    reference_of(order, material, model, within_s=reserve_s / 2, say=say))
+                    reference_of(order, material, best.model, within_s=reserve_s / 2, say=say))
     unfinished.remove()
     return version
 
@@ -102,53 +101,16 @@ def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at
     return choice, spent_s
 
 
-def _train(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, spent_s: float, say: Say
-           ) -> tuple[Any, Choice, list[Epoch]]:
-    """The trained network; a training that comes apart begins again, calmer, in the time that is left."""
-    began = time.monotonic()
-    ends_at = began + within_s
-    for attempts_left in (2, 1, 0):
-        try:
-            model, history = _attempt(choice, material, unfinished, within_s=within_s, say=say)
-            return model, choice, history
-        except DivergedError as exc:
-            if not attempts_left:
-                raise ModelError(f"{choice.architecture} cannot be trained on these pictures: {exc} at a learning rate"
-                                 f" of {choice.recipe.peak:g}; choose another --architecture.") from exc
-            within_s, choice = ends_at - time.monotonic(), replace(choice, recipe=choice.recipe.calmer())
-            say(f"the training came apart ({exc}): beginning again with a learning rate of {choice.recipe.peak:g}")
-            for stage in ("head", "epoch"):
-                unfinished.checkpoint(stage).remove()
-            unfinished.write(choice, spent_s + time.monotonic() - began)
-    raise AssertionError
-
-
-def _attempt(choice: Choice, material: Material, unfinished: Unfinished, *, within_s: float, say: Say
-             ) -> tuple[Any, list[Epoch]]:
-    """The network and its history: from a start of its own, or fine-tuned from weights."""
-
-    def told(epoch: Epoch, left_s: float) -> None:
-        say(_line(epoch, left_s))
-
-    if choice.is_fine_tuned:
-        return FineTuning(choice, material, unfinished, within_s, told).run()
-    training = Training(choice.build, material.training, choice.recipe, validation=material.validating,
-                        within_s=within_s, checkpoint=unfinished.checkpoint(), precision=choice.precision, say=told,
-                        start=None if choice.start is None else choice.start.weights(choice.build))
-    return training.run(), training.history
-
-
-def finish(model: Any, choice: Choice, history: list[Epoch], material: Material, *, started: float, say: Say
-           ) -> Trained:
+def finish(best: Try, material: Material, *, started: float, say: Say) -> Trained:
     """Fit the temperature on validation pictures, then look at the test pictures, once."""
-    validation = predict(model, material.validating.pixels)
+    validation = predict(best.model, material.validating.pixels)
     temperature = round(fit_temperature(validation, material.validating.classes), 5)
-    test = predict(model, material.judging.pixels)
+    test = predict(best.model, material.judging.pixels)
     measured = measure(test, material.judging.classes, temperature)
     say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}"
         f" ({measured['low']:.2%} to {measured['high']:.2%}), expected calibration error"
         f" {measured['calibration_error']:.4f} (before the temperature {measured['calibration_error_before']:.4f})")
-    return Trained(model, choice, history, temperature, validation, test, time.monotonic() - started)
+    return Trained(best.model, best.choice, best.history, temperature, validation, test, time.monotonic() - started)
 
 
 def write(order: Order, material: Material, trained: Trained, doubted: Sequence[Problem], reference: Kept
@@ -209,10 +171,3 @@ def _key(order: Order, material: Material) -> str:
     if order.start is not None:
         content["from"] = order.start
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _line(epoch: Epoch, left_s: float) -> str:
-    seen = "" if epoch.validation_accuracy is None else f", validation {epoch.validation_accuracy:.2%}"
-    return (f"epoch {epoch.number}: {epoch.side} px, loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}{seen},"
-            f" {epoch.seconds:.0f} s, about {left_s / 60:.1f} min left")
-

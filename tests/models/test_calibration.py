@@ -60,6 +60,14 @@ def test_the_fit_equals_scipys() -> None:
     assert fitted == pytest.approx(2.5, rel=0.2)
 
 
+@pytest.mark.parametrize("pictures", [20, 150, 5000])
+def test_confidence_where_nothing_is_wrong_is_what_so_few_pictures_can_show(pictures: int) -> None:
+    """Equal answers, all of them right: confident to one in so many pictures and two, not wholly."""
+    answers = np.tile([0.9, 0.05, 0.05], (pictures, 1))
+    confidence = calibrate(answers, fit_temperature(answers, np.zeros(pictures, np.int64)))[0, 0]
+    assert 1 - confidence == pytest.approx(1 / (pictures + 2), rel=0.02)
+
+
 def test_log_likelihood_by_hand() -> None:
     """Mean of -log p of the true class."""
     answers = np.array([[0.5, 0.5], [0.9, 0.1]])
