@@ -40,8 +40,8 @@ def test_the_shipped_model_is_as_good_as_its_card_says(capsys: pytest.CaptureFix
     help."""
     found = _json(capsys, "digits@1", "sklearn:digits")
     card = Registry([STORE]).resolve("digits@1").spec.about["measured"]["test"]
-    assert found["subject"] == {"model": "digits@1", "source": "sklearn:digits", "part": "its test part, kept from training",
-                                "engine": "onnxruntime"}
+    assert found["subject"] == {"model": "digits@1", "source": "sklearn:digits",
+                                "part": "its test part, kept from training", "engine": "onnxruntime"}
     assert found["pictures"] == card["pictures"]
     assert found["accuracy"]["value"] == pytest.approx(card["accuracy"], abs=1e-5)
     assert found["after"]["log_loss"] == pytest.approx(card["log_loss"], abs=1e-4)
