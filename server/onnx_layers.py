@@ -7,6 +7,7 @@ its own for this, so those made before can be looked into as well.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +28,9 @@ _MAKES_FIRST = frozenset({"Conv", "MaxPool", "AveragePool", "BatchNormalization"
 _NO_LAYER = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Pad", "Shape", "MatMul",
                        "Gemm", "Softmax", "GlobalAveragePool", "ReduceMean"})
 """What only moves numbers, or leaves no map."""
-_COPY = "_1"  # Keras's exporter calls the layers of the network it copies that
+_COPY = re.compile(r"_[0-9]+$")
+"""What Keras's exporter adds to the names of the network it copies and of its layers: mostly _1, but another number
+where a layer is called that already."""
 
 
 class OnnxLayers:
@@ -101,7 +104,9 @@ def _layer_name(node: Node) -> str:
 
 def _part_of(text: str) -> str:
     parts = text.split("/")
-    return parts[1].removesuffix(_COPY) if len(parts) > 2 else ""
+    if len(parts) <= 2:
+        return ""
+    return _COPY.sub("", parts[1]) if _COPY.search(parts[0]) else parts[1]
 
 
 def _filters(graph: OnnxGraph) -> Filters | None:

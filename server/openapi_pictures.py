@@ -22,7 +22,7 @@ _ABOUT_ID = {
           " token is needed",
 }
 _LAYER: Schema = {"name": "layer", "in": "path", "required": True, "schema": TEXT | {"pattern": "^[a-z0-9_-]{1,180}$"},
-                  "description": "a name of /v1/models/{reference}/layers.json", "example": "re_lu_14"}
+                  "description": "a name of /v1/models/{reference}/layers.json", "example": "re_lu"}
 _IF_NONE_MATCH: Schema = {"name": "If-None-Match", "in": "header", "required": False, "schema": TEXT,
                           "description": "the ETag of an answer: 304 says that it still holds"}
 

@@ -22,7 +22,7 @@ from server.heat_pictures import filters_grid, heat_over, maps_grid
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 STORE = FOLDER.parents[1] / "models" / "store"
-LAYER = "re_lu_16"
+LAYER = "re_lu_2"
 _SHOWN = ("3", "4", "7", "9")
 _COLOURS = 256  # a palette: a third of the bytes, no difference to the eye
 

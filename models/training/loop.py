@@ -191,8 +191,12 @@ class Training:
         return float((answers.argmax(axis=1) == part.classes).mean())
 
     def _finished(self, size: int) -> Any:
+        import keras
+
+        weights = self._model.get_weights()
+        keras.utils.clear_session(free_memory=False)  # Keras counts on in the names of layers: addresses have them
         model = with_precision(self.build, size, "float32")
-        model.set_weights(self._model.get_weights())
+        model.set_weights(weights)
         return model
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("server_fixtures",)
 
 TOKEN = {"Authorization": "Bearer token-0123456789"}
-LAYER = "re_lu_14"
+LAYER = "re_lu"
 
 
 @dataclass(frozen=True)

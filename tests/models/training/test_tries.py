@@ -62,6 +62,8 @@ def test_time_that_is_left_goes_to_other_starts(material: Material, tmp_path: Pa
     again = replace(trying, say=said.append).run(_choice(material), within_s=1e9, spent_s=0.0)
     assert not [line for line in said if line.startswith("epoch ")]
     assert again.choice.tries == tries
+    assert [layer.name for layer in again.model.layers] == [layer.name for layer in best.model.layers]
+    assert not any(layer.name.endswith(tuple("0123456789")) for layer in best.model.layers), "counted on"
     for one, two in zip(best.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
