@@ -116,6 +116,8 @@ def _kill(child: subprocess.Popen[str], line: str) -> bool:
     ([".", "--name", "a", "--architecture", "cnn", "--weights", "x.h5"], "--weights: cnn takes none"),
     ([".", "--name", "a", "--architecture", "MobileNetV2", "--weights", "x.h5"], "--weights x.h5: there is no such"),
     (["."], "the following arguments are required: --name"),
+    ([".", "--name", "a", "--distort", "much"], "argument --distort: 'much' is no number from 0 to 1;"),
+    ([".", "--name", "a", "--erase", "0.6"], "argument --erase: '0.6' is no number from 0 to 0.5;"),
     ([".", "--name", "a", "--report", "nowhere/page.html"], "'nowhere/page.html' is no file in a folder that is there"),
 ])
 def test_a_wrong_order_is_one_sentence(words: list[str], expected: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ _MOST_BYTES = 2_000_000_000  # what protobuf can hold
 _REACHING_OUT = ("ReadFile", "WriteFile", "PyFunc", "EagerPyFunc", "PyFuncStateless", "PrintV2", "MatchingFiles",
                  "LoadLibrary", "ShellCommand", "TFRecordDataset", "TextLineDataset", "SaveV2", "Save", "DebugIdentity")
 """Operations that touch files or run Python."""
+
+_functions = attrgetter("library.function")  # of a GraphDef: what its nodes call by name
 
 
 def load_saved_model(folder: Path, scratch: Path, *, is_trusted: bool) -> Any:
@@ -70,5 +73,5 @@ def _operations(folder: Path) -> set[str]:
     if not graphs:
         raise ModelError(f"{folder.name} cannot be read as a SavedModel: there is no graph in it.")
     nodes = [node for graph in graphs for node in graph.node]
-    nodes += [node for graph in graphs for function in graph.library.function for node in function.node_def]
+    nodes += [node for graph in graphs for function in _functions(graph) for node in function.node_def]
     return {node.op for node in nodes}

@@ -7,11 +7,12 @@ never a traceback.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.architectures import table
@@ -101,9 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on from the last epoch of a stopped training")
     parser.add_argument("--flip", choices=("auto", "yes", "no"), default="auto", help="whether a mirrored picture is"
                         " of the same class (default: auto)")
-    parser.add_argument("--erase", type=_share, default=0.0, metavar="SHARE", help="blank out a square of this share of"
-                        " the side, 0 to 0.5, somewhere in each picture (default: auto tries, else 0)")
-    parser.add_argument("--distort", type=_strength, default=0.0, metavar="STRENGTH", help="turn, zoom and shear each"
+    parser.add_argument("--erase", type=_up_to(0.5), default=0.0, metavar="SHARE", help="blank out a square of this"
+                        " share of the side, 0 to 0.5, somewhere in each picture (default: auto tries, else 0)")
+    parser.add_argument("--distort", type=_up_to(1.0), default=0.0, metavar="STRENGTH", help="turn, zoom and shear each"
                         " picture by chance, 0 to 1: for handwriting 1, up to 12 degrees and 12 %% (default: 0)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed is another split and start")
     parser.add_argument("--image-column", metavar="NAME", help="a table's column of paths")
@@ -120,18 +121,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 0.5:
-        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 0.5")
-    return share
+def _up_to(most: float) -> Callable[[str], float]:
+    """What reads a number from 0 to `most`."""
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {most:g}")
+        return value
 
-
-def _strength(text: str) -> float:
-    strength = float(text)
-    if not 0 <= strength <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no strength from 0 to 1")
-    return strength
+    return number
 
 
 def _report(text: str) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adding import next_version
-from models.calibration import calibrate, expected_calibration_error, fit_temperature, negative_log_likelihood
+from models.calibration import calibrate, expected_calibration_error, negative_log_likelihood
 from models.data.entries import Problem
 from models.export import export_version
 from models.interval import wilson
@@ -102,15 +102,14 @@ def _chosen(order: Order, material: Material, unfinished: Unfinished, *, ends_at
 
 
 def finish(best: Try, material: Material, *, started: float, say: Say) -> Trained:
-    """Fit the temperature on validation pictures, then look at the test pictures, once."""
-    validation = predict(best.model, material.validating.pixels)
-    temperature = round(fit_temperature(validation, material.validating.classes), 5)
+    """Look at the test pictures, once."""
     test = predict(best.model, material.judging.pixels)
-    measured = measure(test, material.judging.classes, temperature)
+    measured = measure(test, material.judging.classes, best.temperature)
     say(f"test: {measured['pictures']:,} pictures, accuracy {measured['accuracy']:.2%}"
         f" ({measured['low']:.2%} to {measured['high']:.2%}), expected calibration error"
         f" {measured['calibration_error']:.4f} (before the temperature {measured['calibration_error_before']:.4f})")
-    return Trained(best.model, best.choice, best.history, temperature, validation, test, time.monotonic() - started)
+    return Trained(best.model, best.choice, best.history, best.temperature, best.validation, test,
+                   time.monotonic() - started)
 
 
 def write(order: Order, material: Material, trained: Trained, doubted: Sequence[Problem], reference: Kept

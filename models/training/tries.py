@@ -12,6 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.calibration import calibrate, fit_temperature, negative_log_likelihood
 from models.errors import ModelError
 from models.training.choice import Choice
@@ -26,11 +29,14 @@ _SLACK = 1.2  # a start may take so much longer than the one before it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Try:
-    """A network from one start, its choice with that start's seed, and the calibrated log-loss of its validation."""
+    """A network from one start, its choice with that start's seed, what it says of the validation pictures (float32
+    (N, C), before the temperature), the temperature that suits them, and their log-loss with it."""
 
     model: Any
     choice: Choice
     history: list[Epoch]
+    validation: NDArray[np.float32]
+    temperature: float
     log_loss: float
 
     @property
@@ -64,21 +70,26 @@ class Trying:
             ModelError: it comes apart however small the learning rate.
         """
         ends_at = time.monotonic() + within_s
-        tries = [self._first(choice, within_s=within_s, spent_s=spent_s)]
-        left_s = min(ends_at - time.monotonic(), within_s - tries[0].seconds)
-        while self._is_worth_another(tries, left_s):
-            began = time.monotonic()
-            another = self._another(tries[0].choice, number=len(tries) + 1, within_s=left_s)
-            if another is None:
-                break
-            tries.append(another)
-            left_s -= max(another.seconds, time.monotonic() - began)
+        first = self._first(choice, within_s=within_s, spent_s=spent_s)
+        tries = self._with_others(first, min(ends_at - time.monotonic(), within_s - first.seconds))
         best = min(tries, key=lambda one: one.log_loss)
         if len(tries) == 1:
             return best
         self.say(f"the start with seed {best.choice.recipe.seed} was best: validation log-loss "
                  + ", ".join(f"{one.log_loss:.4f}" for one in tries))
         return replace(best, choice=replace(best.choice, tries=tuple(one.as_dict() for one in tries)))
+
+    def _with_others(self, first: Try, left_s: float) -> list[Try]:
+        """The first and as many others as `left_s` seconds pay for."""
+        tries = [first]
+        while self._is_worth_another(tries, left_s):
+            began = time.monotonic()
+            another = self._another(first.choice, number=len(tries) + 1, within_s=left_s)
+            if another is None:
+                break
+            tries.append(another)
+            left_s -= max(another.seconds, time.monotonic() - began)
+        return tries
 
     def _first(self, choice: Choice, *, within_s: float, spent_s: float) -> Try:
         """A training that comes apart begins again, calmer, in the time that is left."""
@@ -130,12 +141,14 @@ class Trying:
                                 checkpoint=self.unfinished.checkpoint(stage), precision=choice.precision, say=told,
                                 start=None if choice.start is None else choice.start.weights(choice.build))
             model, history = training.run(), training.history
-        return Try(model, choice, history, self._log_loss(model))
+        return self._judged(model, choice, history)
 
-    def _log_loss(self, model: Any) -> float:
+    def _judged(self, model: Any, choice: Choice, history: list[Epoch]) -> Try:
         part = self.material.validating
         answers = predict(model, part.pixels)
-        return negative_log_likelihood(calibrate(answers, fit_temperature(answers, part.classes)), part.classes)
+        temperature = round(fit_temperature(answers, part.classes), 5)
+        loss = negative_log_likelihood(calibrate(answers, temperature), part.classes)
+        return Try(model, choice, history, answers, temperature, loss)
 
 
 def _line(epoch: Epoch, left_s: float) -> str:
